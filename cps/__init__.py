@@ -1,0 +1,1 @@
+"""The workstation side of the CPS gateway: card, agent, software card and test authority."""

@@ -1,0 +1,1 @@
+"""The workstation agent: browser on one side, card and gateway on the other."""

@@ -1,0 +1,1 @@
+"""What a program wants of a card, whatever its generation."""

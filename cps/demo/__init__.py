@@ -1,0 +1,1 @@
+"""The whole line on one machine: portal, gateway, agent and virtual card."""

@@ -1,0 +1,1 @@
+"""A test authority with the shape of the national one: hierarchy, leaves, revocation lists."""

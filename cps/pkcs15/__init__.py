@@ -1,0 +1,1 @@
+"""Directory files of ISO/IEC 7816-15 as values, read by one lax decoder."""

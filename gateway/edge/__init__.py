@@ -1,0 +1,1 @@
+"""What stands in front of the portal: no request passes without a session."""

@@ -1,0 +1,39 @@
+"""Who a person is, as read from a certificate whose chain and signature were verified."""
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+
+
+@unique
+class CardKind(IntEnum):
+    """Card type in the certificate, extension 1.2.250.1.71.1.2.2 (table G02)."""
+
+    CPS = 0
+    CPF = 1
+    CPE = 2
+    CPA = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedIdentity:
+    """A person whose card proved itself; only :mod:`gateway.login.verify` makes one."""
+
+    national_id: str
+    """idNat_PS, the certificate's CN: ``8`` and the RPPS number, ``0`` and the ADELI number …"""
+    family_name: str
+    given_name: str
+    profession: int | None
+    """Code of table G15, ``None`` where the certificate has none (CPE)."""
+    card_type: CardKind
+    card_number: str
+    """The ten digits behind the issuer's number in the token id."""
+    organisation: str | None
+    """O of the subject, for a CPE."""
+    organisation_id: str | None
+    """OU of the subject, for a CPE."""
+    certificate_serial: str
+    """Hexadecimal, upper case."""
+    certificate_sha256: str
+    """Hexadecimal, lower case, of the DER."""
+    not_after: int
+    """End of the certificate, seconds since 1970 UTC."""

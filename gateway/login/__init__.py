@@ -1,0 +1,1 @@
+"""One login: challenge, token, the whole decision."""

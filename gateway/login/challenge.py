@@ -1,0 +1,112 @@
+"""A challenge: one login attempt, from the page that offers it to the code that ends it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, unique
+from typing import Protocol
+
+from cps.authtoken.jwk import AgentKey
+from gateway.identity import VerifiedIdentity
+
+
+@unique
+class ChallengeState(StrEnum):
+    """How far a login attempt is; it only moves down this list."""
+
+    NEW = "new"
+    CLAIMED = "claimed"
+    TAKEN = "taken"
+    """The token arrived: whatever the outcome, no second token is looked at."""
+    VERIFIED = "verified"
+    USED = "used"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """A login attempt as the store holds it; `repr` shows no nonce."""
+
+    rid: str
+    """Request id: 16 bytes in base64url, public."""
+    nonce: "Nonce"
+    target: str
+    """Path of the same origin to return to."""
+    agent_key: AgentKey | None
+    """The agent's key, from the claim on."""
+    expires_at: datetime
+
+
+class Nonce(bytes):
+    """32 random bytes that neither `repr` nor a log shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Nonce(hidden)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletedLogin:
+    """What a redeemed code stands for."""
+
+    identity: VerifiedIdentity
+    agent_key: AgentKey
+    target: str
+
+
+class ChallengeStore(Protocol):
+    """Login attempts; each change of state is one atomic statement, exact across processes.
+
+    Every method raises :class:`gateway.errors.StoreUnavailableError` where the store is away, and
+    refuses with :class:`gateway.errors.LoginRejectedError`.
+    """
+
+    def keep_target(self, target: str, *, now: datetime) -> str:
+        """Keep the path to return to and return its random id; the oldest go past the limit."""
+
+    def create(self, *, target_id: str | None, pre_hash: bytes, now: datetime) -> Challenge:
+        """Return a new challenge bound to the browser whose pre-session cookie has *pre_hash*.
+
+        :param target_id: from :meth:`keep_target`; unknown or ``None`` leads to ``/``.
+        :param pre_hash: SHA-256 of the cookie's 32 bytes.
+        """
+
+    def knows_browser(self, pre_hash: bytes, *, now: datetime) -> bool:
+        """Return whether a living challenge is bound to *pre_hash*: the cookie may serve again."""
+
+    def claim(self, rid: str, agent_key: AgentKey, *, now: datetime) -> Challenge:
+        """Move ``new`` to ``claimed`` and return the challenge, once.
+
+        :raises LoginRejectedError: RID_UNKNOWN, RID_EXPIRED or RID_USED.
+        """
+
+    def take(self, rid: str, *, now: datetime) -> Challenge:
+        """Move ``claimed`` to ``taken`` and return the challenge, once: no outcome can reuse it.
+
+        :raises LoginRejectedError: RID_UNKNOWN (also where unclaimed), RID_EXPIRED or RID_USED.
+        """
+
+    def fail(self, rid: str) -> None:
+        """Move any unfinished state to ``failed``."""
+
+    def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
+        """Move ``taken`` to ``verified`` and return the one-time code, of which a hash is kept.
+
+        :raises LoginRejectedError: RID_EXPIRED or RID_USED.
+        """
+
+    def redeem(self, code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
+        """Move ``verified`` to ``used`` for the right code in the right browser, once.
+
+        A right code with a wrong or missing cookie moves to ``failed``: it was seen elsewhere.
+
+        :raises LoginRejectedError: CODE_INVALID, COOKIE_MISSING or BROWSER_MISMATCH.
+        """
+
+    def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:
+        """Return how far *rid* is, to the browser that began it.
+
+        :raises LoginRejectedError: RID_UNKNOWN, RID_EXPIRED or BROWSER_MISMATCH.
+        """

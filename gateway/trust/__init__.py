@@ -1,0 +1,1 @@
+"""Is this certificate good today? Anchors, path, profile, revocation."""

@@ -1,0 +1,1 @@
+"""The control plane: login pages and agent API. The only Flask."""
