@@ -70,7 +70,8 @@ def parse_object(raw: bytes, *, max_bytes: int) -> dict[str, object]:
     :param raw: UTF-8 without byte order mark.
     :param max_bytes: the size allowed, checked before anything is read.
     :raises ValueError: for an oversize body, another encoding, a repeated member, a number that
-        JSON does not have (NaN, Infinity), more than 8 arrays and objects, or anything but an object.
+        JSON does not have (NaN, Infinity), more than 8 arrays and objects, or anything but one
+        object.
 
     Source: RFC 8259 §4, §8.1; RFC 7493 §2.3.
     """
