@@ -1,0 +1,45 @@
+"""`cps demo`: the whole line on this machine, for a person or for a headless browser."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cps.demo.processes import DemoError
+from cps.demo.run import run_until_interrupted, running_demo
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``cps demo``."""
+    parser = subparsers.add_parser("demo", help="portal, gateway, agent and virtual card, here")
+    parser.add_argument(
+        "--login", action="store_true", help="log in with headless Chromium, then stop"
+    )
+    parser.add_argument(
+        "--screenshots",
+        type=Path,
+        default=Path("screenshots"),
+        help="folder for --login's pictures",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo; return 0, or 1 with the reason on the standard error."""
+    try:
+        if options.login:
+            # Only here, so that the demo needs no browser driver.
+            from cps.demo.login import run_login
+
+            with running_demo(say=_say, unattended=True) as demo:
+                run_login(demo.origin, demo.holder, screenshots=options.screenshots, say=_say)
+            _say("  the login works, end to end")
+        else:
+            run_until_interrupted(_say)
+    except DemoError as exc:
+        print(f"demo: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,147 @@
+"""The demo's login done by a real browser: every step checked, timed and photographed."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from time import monotonic
+
+from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
+
+from cps.demo import people
+from cps.demo.processes import DemoError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+STEP_MILLISECONDS = 20_000
+AGENT_LINK = 'a[href^="http://127.0.0.1:2495"] >> nth=0'
+_FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+Say = Callable[[str], None]
+
+
+def browser_path() -> str:
+    """Return the installed Chromium.
+
+    :raises DemoError: where there is none.
+    """
+    for name in BROWSERS:
+        path = which(name)
+        if path is not None:
+            return path
+    raise DemoError(f"no browser found: install one of {', '.join(BROWSERS)}")
+
+
+@contextmanager
+def chromium() -> Iterator[BrowserContext]:
+    """Yield a context of a headless Chromium that speaks French and keeps nothing."""
+    # Chromium's sandbox does not start for root, as in most containers.
+    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(_FLAGS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=flags)
+        context = browser.new_context(locale="fr-FR", viewport={"width": 1100, "height": 760})
+        context.set_default_timeout(STEP_MILLISECONDS)
+        try:
+            yield context
+        finally:
+            context.close()
+            browser.close()
+
+
+def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
+    """Log in at *origin*, use the portal, log out; each step is checked.
+
+    :param origin: where the gateway listens.
+    :param holder: the name that the portal must show.
+    :param screenshots: folder for one PNG a step.
+    :raises DemoError: naming the step that failed; its page is in the folder too.
+    """
+    screenshots.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=STEP_MILLISECONDS)
+    with chromium() as context:
+        steps = _Steps(screenshots, say)
+        page = context.new_page()
+
+        with steps.step("login page", page):
+            page.goto(f"{origin}/?numero={_sample()}")
+            _require(page.url.startswith(f"{origin}/_cps/login"), f"no login page: {page.url}")
+            expect(page.locator(AGENT_LINK)).to_be_visible()
+
+        with steps.step("card, PIN and way back to the page asked for", page):
+            with context.expect_page() as opened:
+                page.locator(AGENT_LINK).click()
+            portal = opened.value
+            portal.wait_for_url(f"{origin}/?numero={_sample()}")
+            steps.look_at(portal)
+            expect(portal.locator("#professional")).to_have_text(holder, ignore_case=True)
+            expect(portal.locator("#droits")).to_be_visible()
+
+        with steps.step("look up another insured person", portal):
+            portal.fill("#numero", _sample(1))
+            portal.click("button[type=submit]")
+            expect(portal.locator("#droits")).to_contain_text(_sample(1))
+
+        with steps.step("session page", portal):
+            portal.click("#professional")
+            expect(portal.locator("main")).to_contain_text(holder.split()[-1], ignore_case=True)
+
+        with steps.step("logout", portal):
+            portal.goto(f"{origin}/_cps/logout")
+            portal.click("main button[type=submit]")
+            _require(not _session_cookies(context), "the session cookie is still there")
+
+        with steps.step("the portal asks for the card again", portal):
+            portal.goto(f"{origin}/")
+            _require(portal.url.startswith(f"{origin}/_cps/login"), f"still in: {portal.url}")
+
+
+class _Steps:
+    """Counts, times and photographs the steps."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self._count = 0
+        self._page: Page | None = None
+
+    def look_at(self, page: Page) -> None:
+        self._page = page
+
+    @contextmanager
+    def step(self, name: str, page: Page) -> Iterator[None]:
+        self._count += 1
+        self._page = page
+        started = monotonic()
+        try:
+            yield
+        except (Error, AssertionError, DemoError) as exc:
+            path = self._photograph("failed")
+            reason = str(exc).strip().splitlines()[0]
+            raise DemoError(f"step {self._count}, {name}: {reason} (see {path})") from exc
+        seconds = monotonic() - started
+        path = self._photograph(name.replace(" ", "-").replace(",", ""))
+        self._say(f"  step {self._count}: {name}: {seconds:.2f} s  ({path})")
+
+    def _photograph(self, name: str) -> Path:
+        path = self._folder / f"{self._count}-{name}.png"
+        if self._page is not None:
+            self._page.screenshot(path=path)
+        return path
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise DemoError(problem)
+
+
+def _session_cookies(context: BrowserContext) -> list[str]:
+    return [
+        name for cookie in context.cookies() if (name := cookie.get("name", "")).endswith("session")
+    ]
+
+
+def _sample(rank: int = 0) -> str:
+    return list(people.made_up_people(rank + 1))[rank].nir

@@ -1,0 +1,216 @@
+"""The whole line on one machine: virtual card, agent, gateway and portal, until Ctrl-C."""
+
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from cps.demo import people
+from cps.demo.processes import DemoError, Programs, can_start_pcscd
+from cps.errors import CardError, NoServiceError
+from cps.issuer.folder import AuthorityFolder
+from cps.transport.connection import CardTerminal
+from cps.virtual.store import VirtualCards
+
+GATEWAY_PORT = 8080
+READER_NAME = "Virtual PCD"
+PIN = "1234"
+PCSCD_SECONDS = 10.0
+WATCH_SECONDS = 0.5
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A demo that runs."""
+
+    origin: str
+    """The address to open."""
+    holder: str
+    programs: Programs
+    in_process: bool
+    """Whether the card sits in the agent itself, for want of a reader service."""
+
+
+@contextmanager
+def running_demo(*, say: Say, unattended: bool) -> Iterator[Demo]:
+    """Start everything, yield, and stop everything; nothing is left on disk.
+
+    :param say: receives one line a step.
+    :param unattended: the agent takes the PIN from a file with mode 0600 instead of a person.
+    :raises DemoError: where a part does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="cps-demo-") as name, Programs(Path(name)) as programs:
+        folder = Path(name)
+        started = monotonic()
+
+        def step(text: str) -> None:
+            say(f"  {monotonic() - started:5.1f} s  {text}")
+
+        in_process = not _ensure_reader(programs, step)
+        authority = AuthorityFolder.create(folder / "authority", now=datetime.now(UTC))  # noqa: TID251
+        step("test authority made: root and intermediate, RSA-4096, keys only on this disk")
+        cards = VirtualCards(folder / "cards")
+        card = cards.new(
+            authority, family_name="DEMONSTRATION", given_name="CAMILLE", profession=10, pin=PIN
+        )
+        step("virtual CPS3 card made for Camille DEMONSTRATION, physician")
+        if not in_process:
+            programs.start(
+                "card",
+                [*_cps(), "virtual", "insert", card.stem, "--home", str(folder / "cards")],
+                ready="inserted",
+            )
+            step("card inserted in the reader of vsmartcard, seen by pcscd")
+        origin = f"http://localhost:{_free_port(GATEWAY_PORT)}"
+        upstream = f"http://127.0.0.1:{_free_port(0)}"
+        agent = [*_cps(), "agent", "--portal", origin, "--development"]
+        if in_process:
+            agent += ["--virtual-card", str(card)]
+            step("no reader service here: the agent talks to the virtual card in process")
+        if unattended:
+            agent += ["--pin-file", str(_pin_file(folder))]
+        programs.start("agent", agent, ready="ready ")
+        step("agent listens on loopback")
+        database = folder / "insured.sqlite"
+        people.create_database(database)
+        programs.start(
+            "portal",
+            [sys.executable, "-m", "cps.demo.portal", "--port", upstream.rpartition(":")[2],
+             "--gateway", origin, "--database", str(database)],
+            ready="ready ",
+        )  # fmt: skip
+        step(f"demo portal with {people.PEOPLE} made-up insured persons")
+        settings = _write_settings(folder, origin=origin, upstream=upstream)
+        programs.start(
+            "gateway",
+            [sys.executable, "-m", "gateway.main", "serve", "--config", str(settings)],
+            ready="ready ",
+        )
+        step("gateway stands in front of the portal")
+        yield Demo(
+            origin=origin,
+            holder="Camille DEMONSTRATION",
+            programs=programs,
+            in_process=in_process,
+        )
+
+
+def run_until_interrupted(say: Say) -> None:
+    """Run the demo, print what to try, and wait for Ctrl-C.
+
+    :raises DemoError: where a part does not start, or ends by itself.
+    """
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with running_demo(say=say, unattended=False) as demo:
+        card = "held by the agent itself" if demo.in_process else "in the virtual reader"
+        say(
+            f"\n  Open        {demo.origin}\n"
+            f"  Card        {demo.holder}, {card}\n"
+            f"  PIN         {PIN}   (typed in the agent's window, or in this terminal)\n\n"
+            "  To try: look up an insured person; log out; type a wrong PIN and read the answer;\n"
+            "  open the address in a second browser: it asks for the card again.\n"
+            "  Ctrl-C stops everything and leaves nothing behind.\n"
+        )
+        while not ended.wait(WATCH_SECONDS):
+            demo.programs.require_alive()
+        say("  stopping")
+
+
+def _cps() -> list[str]:
+    return [sys.executable, "-m", "cps.main"]
+
+
+def _ensure_reader(programs: Programs, step: Say) -> bool:
+    """Return whether pcscd offers the virtual reader, after starting one where none runs."""
+    try:
+        # Without root pyscard may not be there: it is built against the reader service.
+        from cps.transport.pcsc import PCSCTerminal
+    except ImportError:
+        return False
+    terminal = PCSCTerminal()
+    try:
+        readers = terminal.readers()
+    except NoServiceError:
+        if not can_start_pcscd():
+            return False
+        programs.adopt("pcscd", ["/usr/sbin/pcscd", "--foreground"])
+        step("no PC/SC service ran: started pcscd for the demo")
+        return _await_reader(terminal)
+    if any(READER_NAME in reader.name for reader in readers):
+        return True
+    step(f"pcscd runs but has no {READER_NAME} reader: restart it to load vsmartcard-vpcd")
+    return False
+
+
+def _await_reader(terminal: CardTerminal) -> bool:
+    deadline = monotonic() + PCSCD_SECONDS
+    pause = threading.Event()
+    while monotonic() < deadline:
+        try:
+            if any(READER_NAME in reader.name for reader in terminal.readers()):
+                return True
+        except CardError:
+            # The service opens its socket a moment after its process starts.
+            pass
+        pause.wait(0.1)
+    raise DemoError(f"pcscd started but shows no {READER_NAME} reader")
+
+
+def _free_port(wanted: int) -> int:
+    """Return *wanted* where it is free on loopback, else any free port."""
+    for port in (wanted, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoError("no free port on 127.0.0.1")
+
+
+def _pin_file(folder: Path) -> Path:
+    path = folder / "pin"
+    path.touch(mode=0o600)
+    path.write_text(PIN, encoding="ascii")
+    return path
+
+
+def _write_settings(folder: Path, *, origin: str, upstream: str) -> Path:
+    authority = folder / "authority"
+    path = folder / "gateway.toml"
+    path.write_text(
+        f"""\
+environment = "test"
+state_dir = "{folder / "gateway"}"
+
+[portal]
+origin = "{origin}"
+upstream = "{upstream}"
+label = "Portail tiers payant (démonstration)"
+
+[listen]
+port = {origin.rpartition(":")[2]}
+
+[trust]
+anchors = ["{authority / "root.pem"}"]
+intermediates = ["{authority / "intermediate.pem"}"]
+crls = ["{authority / "root.crl"}", "{authority / "intermediate.crl"}"]
+
+[audit]
+file = "{folder / "audit.jsonl"}"
+""",
+        encoding="utf-8",
+    )
+    return path
