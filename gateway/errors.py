@@ -8,7 +8,7 @@ GatewayError
 └── UpstreamError          the portal behind did not answer
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from cps.authtoken.codes import ErrorCode
@@ -21,11 +21,15 @@ class GatewayError(Exception):
 class ConfigurationError(GatewayError):
     """A setting is wrong; the gateway does not start."""
 
-    def __init__(self, file: str, key: str, reason: str) -> None:
-        super().__init__(f"{file}: {key}: {reason}")
+    def __init__(
+        self, file: str, key: str, reason: str, others: Sequence["ConfigurationError"] = ()
+    ) -> None:
+        super().__init__("\n".join([f"{file}: {key}: {reason}", *map(str, others)]))
         self.file = file
         self.key = key
         self.reason = reason
+        self.others = tuple(others)
+        """Faults found at the same time; the text has a line for each."""
 
 
 class LoginRejectedError(GatewayError):

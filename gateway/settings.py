@@ -1,0 +1,320 @@
+"""The settings file: every key, its unit, its range and its default; nothing is read elsewhere."""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from cps.authtoken.token import MAX_TOKEN_BYTES
+from gateway.errors import ConfigurationError
+from gateway.settings_checks import (
+    Audience,
+    InputFile,
+    Label,
+    ListenAddress,
+    NotEmpty,
+    Origin,
+    OutputFile,
+    PrivateFolder,
+    SecretFile,
+    Upstream,
+    Version,
+    require_private_folder,
+)
+
+MAX_RUNTIME_DIR_BYTES = 90
+"""Longest folder for sockets: a Unix socket's whole path has at most 107 bytes on Linux."""
+_MIB = 1024**2
+_TIB = 1024**4
+_CONTRADICTION = "contradiction"
+
+CardTypeName = Literal["CPS", "CPF", "CPE", "CPA"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class PortalSettings(_Table):
+    """``[portal]``: the web portal that the gateway stands in front of."""
+
+    origin: Origin
+    """The address that browsers see, ``https://host[:port]``; signed by the card at each login."""
+    upstream: Upstream
+    """Where the portal itself answers, ``http://host[:port]`` or ``https://host[:port]``."""
+    label: Label
+    """The portal's name as the agent's window and the pages show it, 1 to 64 characters."""
+    audience: Audience = Field(default_factory=lambda values: values["origin"])
+    """Audience of the signed assertion, 1 to 255 ASCII characters; default: the origin."""
+
+
+class ListenSettings(_Table):
+    """``[listen]``: where the gateway waits for browsers."""
+
+    address: ListenAddress = "127.0.0.1"
+    """IP address to listen on; one that is not loopback needs TLS. Default 127.0.0.1."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8443
+    """TCP port, 1 to 65535, default 8443."""
+    tls_certificate: InputFile | None = None
+    """PEM file: the server's certificate and its intermediates. Default: no TLS here."""
+    tls_key: SecretFile | None = None
+    """PEM file: the key of that certificate, closed to other users. Default: no TLS here."""
+
+
+class TrustSettings(_Table):
+    """``[trust]``: which authorities a card's certificate may come from."""
+
+    anchors: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
+    """Files with the root certificates, at least one."""
+    intermediates: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
+    """Files with the authorities that issue to persons, at least one; none is taken from a card."""
+    crls: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
+    """Files with the revocation lists, at least one; without a valid list nobody gets in."""
+
+
+class LoginSettings(_Table):
+    """``[login]``: one login attempt, and who may log in."""
+
+    card_types: Annotated[tuple[CardTypeName, ...], Field(strict=False), NotEmpty] = ("CPS",)
+    """Card types let in, of CPS, CPF, CPE and CPA; default CPS alone."""
+    professions: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(strict=False)
+    ] = ()
+    """Codes of professions let in (table G15), 0 to 999; default: none named, so any."""
+    challenge_seconds: Annotated[int, Field(ge=30, le=600)] = 180
+    """Time from the login page to the card's signature, seconds, 30 to 600, default 180."""
+    code_seconds: Annotated[int, Field(ge=5, le=120)] = 30
+    """Life of the one-time code that the browser brings back, seconds, 5 to 120, default 30."""
+    pre_session_seconds: Annotated[int, Field(ge=60, le=1800)] = 300
+    """Life of the cookie that binds a login to its browser, seconds, 60 to 1800, default 300."""
+    token_bytes: Annotated[int, Field(ge=4000, le=MAX_TOKEN_BYTES)] = MAX_TOKEN_BYTES
+    """Largest login token accepted, bytes, 4000 to 10000, default 10000."""
+    min_agent: Version = "0.1.0"
+    """Oldest agent version let in, ``major.minor.patch``, default 0.1.0."""
+    targets: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    """Pages to return to that are kept, rows, 100 to 1000000, default 10000; the oldest go."""
+    challenges: Annotated[int, Field(ge=100, le=1_000_000)] = 100_000
+    """Login attempts that are kept, rows, 100 to 1000000, default 100000; the oldest go."""
+
+
+class SessionSettings(_Table):
+    """``[session]``: how long a login lasts."""
+
+    idle_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+    """Longest pause between two requests, seconds, 60 to 86400, default 3600 (1 h)."""
+    absolute_seconds: Annotated[int, Field(ge=60, le=86_400)] = 14_400
+    """Longest session whatever its use, seconds, 60 to 86400, default 14400 (4 h)."""
+    touch_seconds: Annotated[int, Field(ge=1, le=300)] = 30
+    """Shortest time between two notes of a session's use, seconds, 1 to 300, default 30."""
+
+
+class LimitsSettings(_Table):
+    """``[limits]``: what one request may cost."""
+
+    header_bytes: Annotated[int, Field(ge=4096, le=65_536)] = 16_384
+    """Largest request head, bytes, 4096 to 65536, default 16384."""
+    body_bytes: Annotated[int, Field(ge=_MIB, le=_TIB)] = 1024 * _MIB
+    """Largest body passed to the portal, bytes, 1048576 to 1099511627776, default 1073741824."""
+    cookie_bytes: Annotated[int, Field(ge=1024, le=32_768)] = 8192
+    """Largest sum of a request's Cookie headers, bytes, 1024 to 32768, default 8192."""
+    upstream_connect_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    """Time for a connection to the portal, seconds, 1 to 60, default 5."""
+    upstream_read_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """Longest silence of the portal while it answers, seconds, 1 to 3600, default 60."""
+    store_seconds: Annotated[int, Field(ge=1, le=30)] = 5
+    """Longest wait for the database's lock, seconds, 1 to 30, default 5; then nobody gets in."""
+
+
+class AuditSettings(_Table):
+    """``[audit]``: the record of every decision."""
+
+    file: OutputFile | None = None
+    """File that gets one JSON line per decision; default: standard output."""
+
+
+class Settings(_Table):
+    """Everything the operator decides; cannot change while the gateway runs."""
+
+    environment: Literal["production", "test"] = "production"
+    """``production``, the default, refuses test authorities and plain http; or ``test``."""
+    state_dir: PrivateFolder
+    """Folder of the database and the signing key, the gateway's own; made if it is missing."""
+    runtime_dir: PrivateFolder = Field(default_factory=lambda values: values["state_dir"])
+    """Folder of the sockets, a path of at most 90 bytes; default: state_dir."""
+    portal: PortalSettings
+    listen: ListenSettings = ListenSettings()
+    trust: TrustSettings
+    login: LoginSettings = LoginSettings()
+    session: SessionSettings = SessionSettings()
+    limits: LimitsSettings = LimitsSettings()
+    audit: AuditSettings = AuditSettings()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the settings in *path*, having looked at the files and folders they name.
+
+        :param path: a TOML file; relative paths inside start at its folder.
+        :raises ConfigurationError: with every fault found, each with its key and reason.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as exc:
+            raise ConfigurationError(
+                str(path), "(file)", f"cannot be read: {exc.strerror}"
+            ) from exc
+        except ValueError as exc:
+            raise ConfigurationError(str(path), "(file)", f"is not TOML: {exc}") from exc
+        try:
+            return cls.model_validate(values, context={"folder": path.absolute().parent})
+        except ValidationError as exc:
+            faults = [
+                ConfigurationError(str(path), key, reason)
+                for error in exc.errors()
+                for key, reason in _explain(error)
+            ]
+            first, *others = faults
+            raise ConfigurationError(first.file, first.key, first.reason, others) from exc
+
+    @model_validator(mode="after")
+    def _require_consistent(self) -> Self:
+        faults = tuple(_contradictions(self))
+        if faults:
+            raise PydanticCustomError(_CONTRADICTION, "{faults}", {"faults": faults})
+        return self
+
+
+def create_directories(settings: Settings, *, file: Path) -> None:
+    """Make the state and runtime folders, mode 0700, and refuse any that others can write.
+
+    :param file: the settings file, to name in the error.
+    :raises ConfigurationError: where a folder cannot be made or is not the gateway's own.
+    """
+    for key, folder in (("state_dir", settings.state_dir), ("runtime_dir", settings.runtime_dir)):
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            require_private_folder(folder)
+        except OSError as exc:
+            reason = f"{folder} cannot be made: {exc.strerror}"
+            raise ConfigurationError(str(file), key, reason) from exc
+        except ValueError as exc:
+            raise ConfigurationError(str(file), key, str(exc)) from exc
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Name each pair of settings, good alone, that cannot stand together."""
+    portal, listen, login = settings.portal, settings.listen, settings.login
+    session, limits = settings.session, settings.limits
+    origin = urlsplit(portal.origin)
+    if origin.scheme == "http" and not (
+        settings.environment == "test" and _is_loopback(origin.hostname or "")
+    ):
+        yield (
+            "portal.origin",
+            "https is wanted; http is only for a loopback address with environment test",
+        )
+    if portal.upstream in (portal.origin, *_own_addresses(listen)):
+        yield "portal.upstream", "is the gateway itself; name the portal behind it"
+    if (listen.tls_certificate is None) != (listen.tls_key is None):
+        missing = "tls_key" if listen.tls_key is None else "tls_certificate"
+        yield f"listen.{missing}", "tls_certificate and tls_key are wanted together"
+    if listen.tls_certificate is None and not _is_loopback(listen.address):
+        yield (
+            "listen.address",
+            f"{listen.address} can be reached from other machines: set listen.tls_certificate",
+        )
+    if listen.tls_certificate is not None and origin.scheme == "http":
+        yield "portal.origin", "https is wanted where listen.tls_certificate is set"
+    if session.idle_seconds > session.absolute_seconds:
+        yield "session.idle_seconds", "must not exceed session.absolute_seconds"
+    if session.touch_seconds * 2 > session.idle_seconds:
+        yield "session.touch_seconds", "must not exceed half of session.idle_seconds"
+    if login.pre_session_seconds < login.challenge_seconds + login.code_seconds:
+        yield (
+            "login.pre_session_seconds",
+            "must reach login.challenge_seconds and login.code_seconds together",
+        )
+    if limits.cookie_bytes > limits.header_bytes:
+        yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
+    if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
+        yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
+
+
+def _own_addresses(listen: ListenSettings) -> tuple[str, ...]:
+    host = f"[{listen.address}]" if ":" in listen.address else listen.address
+    return f"http://{host}:{listen.port}", f"https://{host}:{listen.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "is missing",
+        "int_type": "a whole number is wanted, not {input}",
+        "string_type": "text is wanted, not {input}",
+        "path_type": "a path is wanted, not {input}",
+        "is_instance_of": "a path is wanted, not {input}",
+        "tuple_type": "a list is wanted, not {input}",
+        "model_type": "a table is wanted, not {input}",
+        "literal_error": "{expected} is wanted, not {input}",
+        "greater_than_equal": "{input} is below the smallest value allowed, {ge}",
+        "less_than_equal": "{input} is above the largest value allowed, {le}",
+        "string_too_short": "at least {min_length} character is wanted",
+        "string_too_long": "at most {max_length} characters are wanted",
+        "value_error": "{error}",
+    }
+)
+
+
+def _explain(error: ErrorDetails) -> Sequence[tuple[str, str]]:
+    """Return key and reason, in an operator's words, of one fault that pydantic found."""
+    facts = error.get("ctx", {})
+    kind = error["type"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])
+    key = key.removeprefix(".")
+    if kind == _CONTRADICTION:
+        faults: Sequence[tuple[str, str]] = facts["faults"]
+        return faults
+    if kind == "default_factory_not_called":
+        # The fault is in another key, which is named for itself.
+        return ()
+    if kind == "extra_forbidden":
+        return ((key, "is not a setting" + _nearest(key)),)
+    reason = _REASONS.get(kind, error["msg"])
+    return ((key, reason.format(input=repr(error["input"])[:60], **facts)),)
+
+
+def _nearest(key: str) -> str:
+    """Return a hint at the setting that was probably meant by the unknown *key*."""
+    known = tuple(_keys(Settings))
+    table, _, name = key.rpartition(".")
+    siblings = [k for k in known if k.rpartition(".")[0] == table]
+    # The right name in a wrong table is as common as a slip of the pen.
+    found = difflib.get_close_matches(key, siblings, n=1) or [
+        k for k in known if k.rpartition(".")[2] == name
+    ]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _keys(table: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Name every key of *table*, with those of the tables in it."""
+    for name, field in table.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
