@@ -1,0 +1,237 @@
+"""Certificates of cards, with the contents and the order of extensions of real ones."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, unique
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from cps import tlv
+from cps.issuer import oids
+from cps.issuer.hierarchy import Authority, years_later
+
+LEAF_YEARS = 3
+CATEGORY_TEST_CARD = 0x80
+CARD_TYPE_CPS = 0
+CARD_TYPE_CPE = 2
+TOKEN_PREFIX = "8025000001"  # noqa: S105 - the issuer's number, printed on every card
+UPN_DOMAIN = "carte-cps.fr"
+
+
+@unique
+class Purpose(Enum):
+    """What the key behind a certificate is for."""
+
+    AUTHENTICATION = "authentication"
+    """Behind the PIN: the one a login needs."""
+    SIGNATURE = "signature"
+    """Behind the PIN, for documents: never good for a login."""
+    TECHNICAL = "technical"
+    """Contactless and without PIN: it proves the card and nobody's will.
+
+    No sample of the real one was seen. This one has all of the authentication certificate that a
+    key without PIN can have, so that a gateway has the hardest case to refuse: it lacks the
+    smart-card logon purpose and the principal's name.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """The employer that the card of an employee names."""
+
+    county: str
+    """``Paris (75)``."""
+    name: str
+    number: str
+    """idNat_Struct: a digit for the kind of number, then the number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The person a card belongs to."""
+
+    national_id: str
+    """idNat_PS: ``8`` and the RPPS number, ``0`` and the ADELI number …"""
+    family_name: str
+    given_name: str
+    title: str
+    """The profession in words."""
+    profession: int | None
+    """The profession as a code of table G15; ``None`` for a CPE."""
+    structure: Structure | None = None
+    """Only for a CPE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafRequest:
+    """All that makes one certificate differ from another."""
+
+    holder: Holder
+    public_key: rsa.RSAPublicKey
+    card_number: str
+    """Ten digits."""
+    not_before: datetime
+    """Aware."""
+    not_after: datetime | None = None
+    """Aware; 3 years after *not_before* where absent."""
+    purpose: Purpose = Purpose.AUTHENTICATION
+    category: int = CATEGORY_TEST_CARD
+    """0 to 255, table G01."""
+    card_type: int = CARD_TYPE_CPS
+    token_prefix: str = TOKEN_PREFIX
+    serial: int | None = None
+    """A random one of 16 bytes where absent."""
+    omitted: frozenset[x509.ObjectIdentifier] = frozenset()
+    """Extensions to leave out, for certificates that must be refused."""
+    replaced: tuple[x509.Extension[x509.ExtensionType], ...] = ()
+    """Extensions to use in place of the usual ones, or to add at the end, for the same reason."""
+
+
+def issue(authority: Authority, request: LeafRequest) -> x509.Certificate:
+    """Return the certificate that *authority* signs for *request*.
+
+    Nothing is checked: an authority for tests has to make certificates that must be refused.
+    """
+    start = request.not_before.replace(microsecond=0)
+    serial = random_serial() if request.serial is None else request.serial
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject_name(request.holder))
+        .issuer_name(authority.certificate.subject)
+        .public_key(request.public_key)
+        .serial_number(serial)
+        .not_valid_before(start)
+        .not_valid_after(request.not_after or years_later(start, LEAF_YEARS))
+    )
+    replacements = {extension.oid: extension for extension in request.replaced}
+    for usual in _extensions(authority, request):
+        if usual.oid not in request.omitted:
+            extension = replacements.pop(usual.oid, usual)
+            builder = builder.add_extension(extension.value, extension.critical)
+    for extension in replacements.values():
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+def random_serial() -> int:
+    """Return a positive serial number that takes 16 bytes."""
+    return int.from_bytes(secrets.token_bytes(16), "big") & ((1 << 127) - 1) | 1 << 126
+
+
+def subject_name(holder: Holder) -> x509.Name:
+    """Return the subject: its last RDN holds given name, number and family name at once."""
+    rdns = [_rdn((NameOID.COUNTRY_NAME, "FR"))]
+    if holder.structure is not None:
+        rdns += [
+            _rdn((NameOID.STATE_OR_PROVINCE_NAME, holder.structure.county)),
+            _rdn((NameOID.ORGANIZATION_NAME, holder.structure.name)),
+            _rdn((NameOID.ORGANIZATIONAL_UNIT_NAME, holder.structure.number)),
+        ]
+    rdns += [
+        _rdn((NameOID.TITLE, holder.title)),
+        _rdn(
+            (NameOID.GIVEN_NAME, holder.given_name),
+            (NameOID.COMMON_NAME, holder.national_id),
+            (NameOID.SURNAME, holder.family_name),
+        ),
+    ]
+    return x509.Name(rdns)
+
+
+def card_category(code: int) -> x509.UnrecognizedExtension:
+    """Return the extension for the category of table G01, 0 to 255."""
+    return x509.UnrecognizedExtension(oids.CARD_CATEGORY, tlv.encode(0x04, bytes((code,))))
+
+
+def card_type(code: int) -> x509.UnrecognizedExtension:
+    """Return the extension for the card type of table G02."""
+    return x509.UnrecognizedExtension(oids.CARD_TYPE, _integer(code))
+
+
+def token_id(prefix: str, card_number: str) -> x509.UnrecognizedExtension:
+    """Return the extension for the issuer's number and the card's number."""
+    text = f"{prefix}/{card_number}".encode("ascii")
+    return x509.UnrecognizedExtension(oids.TOKEN_ID, tlv.encode(0x13, text))
+
+
+def profession(code: int) -> x509.UnrecognizedExtension:
+    """Return the extension for the profession of table G15."""
+    return x509.UnrecognizedExtension(oids.PROFESSION, _integer(code))
+
+
+def _extensions(
+    authority: Authority, request: LeafRequest
+) -> Iterator[x509.Extension[x509.ExtensionType]]:
+    key_identifier = x509.SubjectKeyIdentifier.from_public_key(request.public_key)
+    addresses = authority.addresses
+    yield _plain(x509.BasicConstraints(ca=False, path_length=None))
+    yield _plain(key_identifier)
+    yield _plain(authority.key_identifier())
+    yield x509.Extension(x509.KeyUsage.oid, True, _key_usage(request.purpose))
+    yield _plain(addresses.certificate_policies(oids.TEST_POLICY))
+    yield _plain(_extended_key_usage(request.purpose))
+    if request.purpose is Purpose.SIGNATURE:
+        start = request.not_before.replace(microsecond=0)
+        end = request.not_after or years_later(start, LEAF_YEARS)
+        yield _plain(x509.PrivateKeyUsagePeriod(start, end))
+    if request.purpose is Purpose.AUTHENTICATION:
+        yield _plain(_principal_name(request.holder))
+    yield _plain(addresses.crl_distribution_points())
+    yield _plain(addresses.freshest_crl())
+    yield _plain(addresses.authority_information_access())
+    yield _plain(card_category(request.category))
+    yield _plain(card_type(request.card_type))
+    yield _plain(token_id(request.token_prefix, request.card_number))
+    if request.holder.profession is not None:
+        yield _plain(profession(request.holder.profession))
+
+
+def _plain(value: x509.ExtensionType) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, False, value)
+
+
+def _key_usage(purpose: Purpose) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=purpose is not Purpose.SIGNATURE,
+        content_commitment=purpose is Purpose.SIGNATURE,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _extended_key_usage(purpose: Purpose) -> x509.ExtendedKeyUsage:
+    match purpose:
+        case Purpose.AUTHENTICATION:
+            return x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SMARTCARD_LOGON]
+            )
+        case Purpose.SIGNATURE:
+            return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        case Purpose.TECHNICAL:
+            return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def _principal_name(holder: Holder) -> x509.SubjectAlternativeName:
+    name = f"{holder.national_id}@{UPN_DOMAIN}".encode()
+    return x509.SubjectAlternativeName(
+        [x509.OtherName(oids.USER_PRINCIPAL_NAME, tlv.encode(0x0C, name))]
+    )
+
+
+def _rdn(*values: tuple[x509.ObjectIdentifier, str]) -> x509.RelativeDistinguishedName:
+    return x509.RelativeDistinguishedName(x509.NameAttribute(oid, value) for oid, value in values)
+
+
+def _integer(value: int) -> bytes:
+    """Return a DER INTEGER for a value of at least 0."""
+    return tlv.encode(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))
