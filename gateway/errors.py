@@ -83,6 +83,7 @@ HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
         ErrorCode.AGENT_TOO_OLD: 426,
         ErrorCode.NOT_AUTHORISED: 403,
         ErrorCode.REQUEST_MALFORMED: 400,
+        ErrorCode.REQUEST_FORBIDDEN: 403,
         ErrorCode.REQUEST_TOO_LARGE: 413,
         ErrorCode.SESSION_REQUIRED: 401,
         ErrorCode.STORE_UNAVAILABLE: 503,

@@ -60,6 +60,7 @@ class ErrorCode(StrEnum):
 
     # Any request.
     REQUEST_MALFORMED = "request_malformed"
+    REQUEST_FORBIDDEN = "request_forbidden"
     REQUEST_TOO_LARGE = "request_too_large"
     SESSION_REQUIRED = "session_required"
     STORE_UNAVAILABLE = "store_unavailable"
