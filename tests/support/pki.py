@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from cps import tlv
 from cps.issuer.crl import Revocation, make_crl
 from cps.issuer.hierarchy import (
     Authority,
@@ -72,6 +74,22 @@ CLERK = Holder(
 )
 
 
+AUTHORITY_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+_SHA256_WITH_RSA = bytes.fromhex("06092A864886F70D01010B 0500")
+_SHA1_WITH_RSA = bytes.fromhex("06092A864886F70D010105 0500")
+
+
 @cache
 def key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Return the session's RSA key of that name and length."""
@@ -117,6 +135,20 @@ def sibling_intermediate(names: AuthorityNames = NAMES) -> Authority:
     return create_intermediate(
         hierarchy().root, now=AUTHORITIES_SINCE, names=names, key=key("sibling intermediate")
     )
+
+
+def subordinate_authority() -> Authority:
+    """Return a third authority, under our intermediate, whose path length forbids it."""
+    own_key = key("subordinate authority")
+    certificate = leaf(
+        leaf_key=own_key,
+        extensions=(
+            extension(x509.BasicConstraints(ca=True, path_length=None), critical=True),
+            extension(AUTHORITY_KEY_USAGE, critical=True),
+        ),
+        without=(x509.ExtendedKeyUsage.oid,),
+    )
+    return replace(hierarchy().intermediate, certificate=certificate, key=own_key)
 
 
 def leaf_request(
@@ -218,6 +250,42 @@ def crl(
             for certificate in revoked
         ],
     )
+
+
+def extension(
+    value: x509.ExtensionType, *, critical: bool = False
+) -> x509.Extension[x509.ExtensionType]:
+    """Return *value* as an extension for :func:`leaf`."""
+    return x509.Extension(value.oid, critical, value)
+
+
+def patched(
+    certificate: x509.Certificate, old: bytes, new: bytes, *, issuer: Authority | None = None
+) -> bytes:
+    """Return DER in which *old* became *new*, signed again, for what no builder would make.
+
+    :param old: occurs once in the part that is signed, or more often if all are meant.
+    :param new: as long as *old*, so that every length around it stays true.
+    :raises ValueError: where *old* is not there or *new* has another length.
+    """
+    if len(old) != len(new) or old not in certificate.tbs_certificate_bytes:
+        raise ValueError("the bytes to replace must be there, and the new ones as many")
+    tbs = certificate.tbs_certificate_bytes.replace(old, new)
+    return _signed(tbs, tlv.encode(0x30, _SHA256_WITH_RSA), hashes.SHA256(), issuer)
+
+
+def sha1_signed(certificate: x509.Certificate, *, issuer: Authority | None = None) -> bytes:
+    """Return DER of the same certificate with a good signature that uses SHA-1."""
+    tbs = certificate.tbs_certificate_bytes.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+    return _signed(tbs, tlv.encode(0x30, _SHA1_WITH_RSA), hashes.SHA1(), issuer)  # noqa: S303 - to be refused
+
+
+def _signed(
+    tbs: bytes, algorithm: bytes, digest: hashes.HashAlgorithm, issuer: Authority | None
+) -> bytes:
+    signer = (issuer or hierarchy().intermediate).key
+    signature = signer.sign(tbs, padding.PKCS1v15(), digest)
+    return tlv.encode(0x30, tbs, algorithm, tlv.encode(0x03, b"\x00", signature))
 
 
 def der(value: x509.Certificate | x509.CertificateRevocationList) -> bytes:
