@@ -37,3 +37,6 @@ class VerifiedIdentity:
     """Hexadecimal, lower case, of the DER."""
     not_after: int
     """End of the certificate, seconds since 1970 UTC."""
+    upn_mismatch: str | None = None
+    """What the certificate has in place of the principal name ``<national_id>@carte-cps.fr``, for
+    the audit alone; ``None`` where it fits."""

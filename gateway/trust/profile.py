@@ -1,0 +1,202 @@
+"""The profile of a CPS authentication certificate, read with our own eyes after the path."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from cps.authtoken.codes import ErrorCode
+from gateway.errors import LoginRejectedError
+from gateway.identity import CardKind
+from gateway.trust.holder import Holder, read_holder
+from gateway.trust.store import Environment
+
+CARD_CATEGORY = x509.ObjectIdentifier("1.2.250.1.71.1.2.5")
+"""Table G01, one byte in an OCTET STRING."""
+CARD_TYPE = x509.ObjectIdentifier("1.2.250.1.71.1.2.2")
+"""Table G02, INTEGER."""
+TOKEN_ID = x509.ObjectIdentifier("1.2.250.1.71.1.2.3")
+"""PrintableString: the issuer's number, a slash, the card's number."""
+PROFESSION = x509.ObjectIdentifier("1.2.250.1.71.1.2.7")
+"""Table G15, INTEGER."""
+USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
+"""A name of the Microsoft directory, as otherName in subjectAltName, UTF8String."""
+
+CATEGORIES: Mapping[Environment, bytes] = MappingProxyType({"production": b"\x00", "test": b"\x80"})
+"""The one category (G01) let in: a real card, or a test card.
+
+The two never overlap, so that one wrong word in the settings lets nobody of the other world in. The
+rest of the table, 02, 03, 82 and 83, are keys in modules and in software: not cards.
+"""
+MAX_PROFESSION = 999
+_TOKEN_ID = re.compile(r"8025000001/([0-9]{10})")
+_UPN_DOMAIN = "carte-cps.fr"
+_MAX_UPN_CHARACTERS = 128
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardProfile:
+    """What a certificate that has the profile says of the card and of its holder."""
+
+    kind: CardKind
+    card_number: str
+    """Ten digits."""
+    profession: int | None
+    """Table G15; a CPS always has one, other cards never."""
+    holder: Holder
+    upn_mismatch: str | None
+    """What stands in place of the expected principal name, for the audit; ``None`` if it fits."""
+
+
+def require_authentication_profile(
+    leaf: x509.Certificate, *, environment: Environment
+) -> CardProfile:
+    """Return what *leaf* says, if it is the authentication certificate of a person's card.
+
+    :param leaf: of a path that was verified.
+    :param environment: whether real cards or test cards are let in, never both.
+    :raises LoginRejectedError: CERT_PURPOSE for another use of the key, CERT_TYPE for something
+        that is not such a card of such a person, CERT_MALFORMED for contents that cannot be read.
+    """
+    require_purpose(leaf)
+    _require_category(leaf, environment)
+    kind = _card_kind(leaf)
+    holder = read_holder(leaf.subject)
+    return CardProfile(
+        kind=kind,
+        card_number=_card_number(leaf),
+        profession=_profession(leaf, kind),
+        holder=holder,
+        upn_mismatch=_upn_mismatch(leaf, holder.national_id),
+    )
+
+
+def require_purpose(leaf: x509.Certificate) -> None:
+    """Refuse a key that is not the one for logging in.
+
+    :raises LoginRejectedError: CERT_PURPOSE unless keyUsage has digitalSignature without
+        nonRepudiation and the signatures of an authority, extKeyUsage has clientAuth and smart-card
+        logon, and the certificate is no authority's.
+
+    Source: RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12.
+    """
+    extensions = leaf.extensions
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+        extended = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound as exc:
+        raise LoginRejectedError(
+            ErrorCode.CERT_PURPOSE, f"no extension {exc.oid.dotted_string}"
+        ) from exc
+    if not usage.digital_signature:
+        raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "keyUsage: no digitalSignature")
+    if usage.content_commitment or usage.key_cert_sign or usage.crl_sign:
+        raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "keyUsage: more than authentication")
+    # Smart-card logon too: what works without PIN by the contactless interface has no right to it.
+    for purpose in (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SMARTCARD_LOGON):
+        if purpose not in extended:
+            raise LoginRejectedError(
+                ErrorCode.CERT_PURPOSE, f"extKeyUsage: no {purpose.dotted_string}"
+            )
+    try:
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return
+    if constraints.ca:
+        raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "basicConstraints: an authority")
+
+
+def _require_category(leaf: x509.Certificate, environment: Environment) -> None:
+    value = _decode(bytes, _required(leaf, CARD_CATEGORY), "card category")
+    if value != CATEGORIES[environment]:
+        raise LoginRejectedError(
+            ErrorCode.CERT_TYPE, f"category {value.hex()} where environment is {environment}"
+        )
+
+
+def _card_kind(leaf: x509.Certificate) -> CardKind:
+    code = _decode(int, _required(leaf, CARD_TYPE), "card type")
+    try:
+        return CardKind(code)
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.CERT_TYPE, "card type outside table G02") from exc
+
+
+def _card_number(leaf: x509.Certificate) -> str:
+    text = _decode(asn1.PrintableString, _required(leaf, TOKEN_ID), "token id").as_str()
+    match = _TOKEN_ID.fullmatch(text)
+    if match is None:
+        raise LoginRejectedError(ErrorCode.CERT_TYPE, "token id: not the number of a card")
+    return match.group(1)
+
+
+def _profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
+    der = _optional(leaf, PROFESSION)
+    if (der is not None) != (kind is CardKind.CPS):
+        raise LoginRejectedError(
+            ErrorCode.CERT_TYPE, f"a {kind.name} {'without' if der is None else 'with'} profession"
+        )
+    if der is None:
+        return None
+    code = _decode(int, der, "profession")
+    if not 0 <= code <= MAX_PROFESSION:
+        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, "profession: not a code of table G15")
+    return code
+
+
+def _upn_mismatch(leaf: x509.Certificate, national_id: str) -> str | None:
+    expected = f"{national_id}@{_UPN_DOMAIN}"
+    names = _principal_names(leaf)
+    return None if names == [expected] else ", ".join(names) or "(absent)"
+
+
+def _principal_names(leaf: x509.Certificate) -> list[str]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [
+        _principal_name(other.value)
+        for other in names.get_values_for_type(x509.OtherName)
+        if other.type_id == USER_PRINCIPAL_NAME
+    ]
+
+
+def _principal_name(der: bytes) -> str:
+    # It is noted and decides nothing, so neither is an unreadable one a reason to refuse.
+    try:
+        name = asn1.decode_der(str, der)
+    except ValueError:
+        return "(unreadable)"
+    readable = name.isprintable() and len(name) <= _MAX_UPN_CHARACTERS
+    return name if readable else "(unreadable)"
+
+
+def _required(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes:
+    der = _optional(leaf, oid)
+    if der is None:
+        raise LoginRejectedError(
+            ErrorCode.CERT_TYPE, f"no extension {oid.dotted_string}, so not a card's certificate"
+        )
+    return der
+
+
+def _optional(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
+    try:
+        value = leaf.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
+    return value.public_bytes()
+
+
+def _decode(kind: type[_T], der: bytes, what: str) -> _T:
+    try:
+        return asn1.decode_der(kind, der)
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, f"{what}: not strict DER") from exc
