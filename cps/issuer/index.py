@@ -55,7 +55,10 @@ def index_from_bytes(data: bytes) -> Index:
 
     :raises ValueError: for anything else.
     """
-    values = json.loads(data)
+    try:
+        values = json.loads(data)
+    except ValueError as exc:
+        raise ValueError("it is no JSON") from exc
     try:
         if values["version"] != INDEX_VERSION:
             raise ValueError("it was written by another version of this program")

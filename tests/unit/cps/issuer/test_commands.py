@@ -1,0 +1,107 @@
+import argparse
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from cps.issuer import commands
+from cps.issuer.folder import AuthorityFolder
+from cps.issuer.hierarchy import HierarchyKeys
+from tests.support import pki
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser(prog="cps")
+    commands.add_commands(parser.add_subparsers(required=True), clock=lambda: pki.NOW)
+    parsed = parser.parse_args(["issuer", *arguments])
+    code = parsed.run(parsed)
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> AuthorityFolder:
+    keys = HierarchyKeys(root=pki.key("ours root"), intermediate=pki.key("ours intermediate"))
+    return AuthorityFolder.create(tmp_path / "authority", now=pki.NOW, keys=keys)
+
+
+def test_new_makes_an_authority_that_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cps.issuer.hierarchy.AUTHORITY_KEY_BITS", 2048)
+    assert run("new", str(tmp_path / "authority")) == 0
+    opened = AuthorityFolder.open(tmp_path / "authority")
+    assert opened.hierarchy.root.certificate.not_valid_before_utc == pki.NOW
+    assert "TEST AC RACINE SIMULATEUR FORT" in capsys.readouterr().out
+
+
+def test_new_refuses_a_folder_that_exists(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("new", str(folder.path)) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "exists already" in captured.err
+
+
+def test_crl_writes_the_next_lists(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("crl", str(folder.path)) == 0
+    assert "intermediate.crl: number 2, 0 revoked, good until 2026-11-30 12:00 UTC" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["00ABCDEF0123", "abcdef0123", "00:AB:CD:EF:01:23"], ids=["plain", "short", "colons"]
+)
+def test_revoke_takes_the_serial_number_in_hexadecimal(folder: AuthorityFolder, text: str) -> None:
+    folder.issue(pki.leaf_request(serial=0xABCDEF0123))
+    assert run("revoke", str(folder.path), text) == 0
+    crl = x509.load_der_x509_crl((folder.path / "intermediate.crl").read_bytes())
+    assert [entry.serial_number for entry in crl] == [0xABCDEF0123]
+
+
+def test_revoke_of_an_unknown_serial_number_fails(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("revoke", str(folder.path), "ABC") == 1
+    assert "no certificate ABC was issued here" in capsys.readouterr().err
+
+
+def test_revoke_of_what_is_no_number_is_a_usage_error(folder: AuthorityFolder) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("revoke", str(folder.path), "xyz")
+    assert caught.value.code == 2
+
+
+def test_show_tells_good_revoked_and_expired(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    revoked = folder.issue(pki.leaf_request(serial=0xA1))
+    folder.issue(pki.leaf_request(pki.NURSE, serial=0xB2))
+    folder.issue(
+        pki.leaf_request(
+            serial=0xC3,
+            not_before=pki.NOW.replace(year=2022),
+            not_after=pki.NOW.replace(year=2025),
+        )
+    )
+    folder.revoke(revoked.serial_number, now=pki.NOW)
+    assert run("show", str(folder.path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "A1  899900000011  card 2899000001  authentication  revoked 2026-11-23" in lines
+    assert "B2  00B9900001  card 2899000001  authentication  good until 2029-08-15" in lines
+    assert "C3  899900000011  card 2899000001  authentication  expired 2025-11-23" in lines
+
+
+def test_show_of_another_folder_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", str(tmp_path)) == 1
+    assert "no test authority" in capsys.readouterr().err
+
+
+def test_clock_is_aware_and_utc() -> None:
+    offset = commands.system_clock().utcoffset()
+    assert offset is not None
+    assert offset.total_seconds() == 0
