@@ -53,7 +53,7 @@ def _run(
 ) -> int:
     try:
         work(arguments, clock)
-    except FolderError as exc:
+    except (FolderError, OSError) as exc:
         print(f"cps issuer: {exc}", file=sys.stderr)
         return 1
     return 0
@@ -108,7 +108,10 @@ def _print_certificates(folder: AuthorityFolder) -> None:
 
 def _print_lists(folder: AuthorityFolder) -> None:
     for name in ("root.crl", "intermediate.crl"):
-        crl = x509.load_der_x509_crl((folder.path / name).read_bytes())
+        try:
+            crl = x509.load_der_x509_crl((folder.path / name).read_bytes())
+        except ValueError as exc:
+            raise FolderError(folder.path, f"{name} is damaged; run cps issuer crl") from exc
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         print(
             f"{name}: number {number}, {len(crl)} revoked,"

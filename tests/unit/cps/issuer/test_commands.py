@@ -101,6 +101,17 @@ def test_show_of_another_folder_fails(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no test authority" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damage", [None, b"damaged"], ids=["missing", "damaged"])
+def test_show_names_a_list_that_it_cannot_read(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str], damage: bytes | None
+) -> None:
+    (folder.path / "root.crl").unlink()
+    if damage is not None:
+        (folder.path / "root.crl").write_bytes(damage)
+    assert run("show", str(folder.path)) == 1
+    assert "root.crl" in capsys.readouterr().err
+
+
 def test_clock_is_aware_and_utc() -> None:
     offset = commands.system_clock().utcoffset()
     assert offset is not None
