@@ -1,0 +1,228 @@
+"""The SQLite database of sessions and login attempts, shared by every process of one gateway."""
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gateway.errors import ConfigurationError, StoreUnavailableError
+
+BUSY_SECONDS = 5
+"""How long a statement waits for the lock of another process before it fails."""
+SCHEMA_VERSION = 1
+"""Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
+
+_RETRY_SECONDS = 0.01
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# Times are microseconds since 1970, so that what is read equals what was written. An id that only
+# rises (AUTOINCREMENT) is both the age of a row and a cursor over the rows.
+_SCHEMA = (
+    """CREATE TABLE targets (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        target TEXT NOT NULL,
+        kept_at INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE challenges (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        rid TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        nonce BLOB,
+        pre_hash BLOB NOT NULL,
+        target TEXT NOT NULL,
+        agent_key TEXT,
+        identity TEXT,
+        code_hash BLOB UNIQUE,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        code_expires_at INTEGER
+    ) STRICT""",
+    "CREATE INDEX challenges_of_a_browser ON challenges (pre_hash)",
+    "CREATE INDEX challenges_by_age ON challenges (expires_at)",
+    """CREATE TABLE sessions (
+        key BLOB PRIMARY KEY,
+        identity TEXT NOT NULL,
+        agent_key TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX sessions_by_use ON sessions (seen_at)",
+    "CREATE INDEX sessions_by_age ON sessions (created_at)",
+    """CREATE TABLE ended (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key BLOB NOT NULL,
+        reason TEXT NOT NULL,
+        ended_at INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX ended_by_age ON ended (ended_at)",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+Value = bytes | str | int | None
+"""What a column holds."""
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that weak references can follow, closed with the thread it belongs to."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Database:
+    """One SQLite file in WAL mode, with a connection for each thread.
+
+    A commit is on the disk before it is reported (``synchronous=FULL``): after a power failure no
+    session that was ended lives again and no code that was used is good again.
+
+    :param path: made with mode 0600 where it is missing.
+    :param busy_seconds: longest wait for the lock of another process, seconds.
+    :raises ConfigurationError: for a file that other users can open, or of another version.
+    :raises StoreUnavailableError: for a file that SQLite cannot use.
+    """
+
+    def __init__(self, path: Path, *, busy_seconds: int = BUSY_SECONDS) -> None:
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._process = os.getpid()
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._closed = False
+        self._make_file()
+        with self._mapped_errors():
+            self._enter_wal_mode(self._connection())
+        with self.transaction() as connection:
+            self._require_schema(connection)
+
+    def execute(
+        self, statement: str, values: Sequence[Value] = (), *, durable: bool = True
+    ) -> list[sqlite3.Row]:
+        """Run one statement, which is atomic by itself, and return all its rows.
+
+        :param durable: false where a power failure may undo the change without opening anything.
+        :raises StoreUnavailableError: where the database does not answer.
+        """
+        with self._mapped_errors():
+            connection = self._connection()
+            if durable:
+                return connection.execute(statement, values).fetchall()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                return connection.execute(statement, values).fetchall()
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the one write lock over several statements; an exception undoes them all.
+
+        :raises StoreUnavailableError: where the database does not answer.
+        """
+        with self._mapped_errors():
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connections of all threads; nothing can be asked afterwards."""
+        with self._lock:
+            self._closed = True
+            connections = list(self._connections)
+        with self._mapped_errors():
+            for connection in connections:
+                connection.close()
+
+    def _connection(self) -> _Connection:
+        if self._closed:
+            raise StoreUnavailableError(f"{self._path.name}: closed")
+        if os.getpid() != self._process:
+            # SQLite's locks do not survive a fork; going on could corrupt the file.
+            raise StoreUnavailableError(f"{self._path.name}: opened before a fork")
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._local.connection = connection
+        return connection
+
+    def _connect(self) -> _Connection:
+        connection = sqlite3.connect(
+            self._path.absolute().as_uri() + "?mode=rw",
+            uri=True,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,  # Only close() comes from another thread.
+            factory=_Connection,
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous = FULL")
+        # Names of people and nonces do not stay behind in pages that are free again.
+        connection.execute("PRAGMA secure_delete = ON")
+        with self._lock:
+            self._connections.add(connection)
+        return connection
+
+    def _make_file(self) -> None:
+        try:
+            # Only a new file is opened here: closing any descriptor of a database in use would
+            # drop the locks that SQLite holds on it for this process.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            pass
+        except OSError as exc:
+            raise StoreUnavailableError(f"{self._path.name}: {exc.strerror}") from exc
+        if self._path.stat().st_mode & 0o077:
+            reason = "other users can open it; take that away with chmod go="
+            raise ConfigurationError(str(self._path), "(file)", reason)
+
+    def _enter_wal_mode(self, connection: _Connection) -> None:
+        # SQLite answers "locked" at once, without waiting, where two processes do this together.
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+        if mode != "wal":
+            raise StoreUnavailableError(f"{self._path.name}: no WAL mode here: {mode}")
+
+    def _require_schema(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        elif version != SCHEMA_VERSION:
+            reason = f"is of version {version}, this gateway wants {SCHEMA_VERSION}"
+            raise ConfigurationError(str(self._path), "(file)", reason)
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        """Turn what SQLite raises into the gateway's error; the only place that does."""
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise StoreUnavailableError(f"{self._path.name}: {exc}") from exc
+
+
+def to_micros(moment: datetime) -> int:
+    """Return an aware time as the whole microseconds since 1970 that the tables hold."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the aware UTC time of :func:`to_micros`."""
+    return _EPOCH + micros * _MICROSECOND
