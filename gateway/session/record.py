@@ -1,0 +1,41 @@
+"""How an identity and an agent's key stand in a store: one JSON text each."""
+
+import dataclasses
+import json
+
+from cps.authtoken.jwk import AgentKey
+from gateway.errors import StoreUnavailableError
+from gateway.identity import CardKind, VerifiedIdentity
+
+
+def identity_to_text(identity: VerifiedIdentity) -> str:
+    """Return *identity* as the text that a store keeps."""
+    return json.dumps(dataclasses.asdict(identity))
+
+
+def identity_from_text(text: str) -> VerifiedIdentity:
+    """Return the identity that a store kept; it was verified before it was written.
+
+    :raises StoreUnavailableError: where *text* is not what :func:`identity_to_text` writes.
+    """
+    try:
+        members = json.loads(text)
+        return VerifiedIdentity(**{**members, "card_type": CardKind(members["card_type"])})
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreUnavailableError("an identity in the store cannot be read") from exc
+
+
+def agent_key_to_text(key: AgentKey) -> str:
+    """Return *key* as the text that a store keeps."""
+    return json.dumps(key.to_json())
+
+
+def agent_key_from_text(text: str) -> AgentKey:
+    """Return the agent's key that a store kept.
+
+    :raises StoreUnavailableError: where *text* is not what :func:`agent_key_to_text` writes.
+    """
+    try:
+        return AgentKey.from_json(json.loads(text))
+    except ValueError as exc:
+        raise StoreUnavailableError("an agent's key in the store cannot be read") from exc
