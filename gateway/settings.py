@@ -103,6 +103,8 @@ class LoginSettings(_Table):
     """Oldest agent version let in, ``major.minor.patch``, default 0.1.0."""
     targets: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Pages to return to that are kept, rows, 100 to 1000000, default 10000; the oldest go."""
+    target_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+    """How long a page to return to is kept, seconds, 60 to 86400, default 3600 (1 h)."""
     challenges: Annotated[int, Field(ge=100, le=1_000_000)] = 100_000
     """Login attempts that are kept, rows, 100 to 1000000, default 100000; the oldest go."""
 

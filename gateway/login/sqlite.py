@@ -1,0 +1,251 @@
+"""Login attempts in the SQLite database: each step once, whichever process takes it."""
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from datetime import datetime, timedelta
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.encoding import b64url_decode, b64url_encode
+from cps.authtoken.frame import NONCE_BYTES, RID_BYTES
+from cps.authtoken.jwk import AgentKey
+from gateway.database import Database, from_micros, to_micros
+from gateway.errors import LoginRejectedError
+from gateway.identity import VerifiedIdentity
+from gateway.login.challenge import Challenge, ChallengeState, CompletedLogin, Nonce
+from gateway.login.target import HOME, same_origin_target
+from gateway.session.record import (
+    agent_key_from_text,
+    agent_key_to_text,
+    identity_from_text,
+    identity_to_text,
+)
+from gateway.settings import LoginSettings
+
+CODE_BYTES = 32
+TARGET_ID_BYTES = 16
+KEEP_SECONDS = 600
+"""How long an attempt is still known after its end, so that the answer can name the cause."""
+CLOCK_STEP_SECONDS = 60
+"""How far the clock may go back before an attempt's age counts as unknown, which ends it."""
+
+_UNFINISHED = "('new', 'claimed', 'taken', 'verified')"
+_WIPE = (
+    "UPDATE challenges SET nonce = NULL, agent_key = NULL, identity = NULL, code_hash = NULL"
+    " WHERE rid = ?"
+)
+
+
+class SQLiteChallengeStore:
+    """A :class:`gateway.login.challenge.ChallengeStore` on the tables ``challenges``, ``targets``.
+
+    Each step is one UPDATE that names the state it starts from, so of any number of processes that
+    try it at once one sees a row come back. What a later step does not need is wiped in the same
+    transaction.
+    """
+
+    def __init__(self, database: Database, settings: LoginSettings) -> None:
+        self._database = database
+        self._settings = settings
+
+    def keep_target(self, target: str, *, now: datetime) -> str:
+        name = b64url_encode(secrets.token_bytes(TARGET_ID_BYTES))
+        with self._database.transaction() as connection:
+            added = connection.execute(
+                "INSERT INTO targets (name, target, kept_at) VALUES (?, ?, ?)",
+                (name, same_origin_target(target), to_micros(now)),
+            )
+            connection.execute(
+                "DELETE FROM targets WHERE id <= ?", (_last_id(added) - self._settings.targets,)
+            )
+        return name
+
+    def create(self, *, target_id: str | None, pre_hash: bytes, now: datetime) -> Challenge:
+        challenge = Challenge(
+            rid=b64url_encode(secrets.token_bytes(RID_BYTES)),
+            nonce=Nonce(secrets.token_bytes(NONCE_BYTES)),
+            target=self._target(target_id, now),
+            agent_key=None,
+            expires_at=now + timedelta(seconds=self._settings.challenge_seconds),
+        )
+        with self._database.transaction() as connection:
+            added = connection.execute(
+                "INSERT INTO challenges"
+                " (rid, state, nonce, pre_hash, target, created_at, expires_at)"
+                " VALUES (?, 'new', ?, ?, ?, ?, ?)",
+                (
+                    challenge.rid,
+                    bytes(challenge.nonce),
+                    pre_hash,
+                    challenge.target,
+                    to_micros(now),
+                    to_micros(challenge.expires_at),
+                ),
+            )
+            connection.execute(
+                "DELETE FROM challenges WHERE id <= ? OR expires_at <= ?",
+                (
+                    _last_id(added) - self._settings.challenges,
+                    to_micros(now - timedelta(seconds=KEEP_SECONDS)),
+                ),
+            )
+            connection.execute(
+                "DELETE FROM targets WHERE kept_at <= ?", (to_micros(self._oldest_target(now)),)
+            )
+        return challenge
+
+    def knows_browser(self, pre_hash: bytes, *, now: datetime) -> bool:
+        return bool(
+            self._database.execute(
+                "SELECT 1 FROM challenges WHERE pre_hash = ?"  # noqa: S608 - a constant
+                f" AND state IN {_UNFINISHED} AND max(expires_at, ifnull(code_expires_at, 0)) > ?"
+                " LIMIT 1",
+                (pre_hash, to_micros(now)),
+            )
+        )
+
+    def claim(self, rid: str, agent_key: AgentKey, *, now: datetime) -> Challenge:
+        rows = self._database.execute(
+            "UPDATE challenges SET state = 'claimed', agent_key = ?"
+            " WHERE rid = ? AND state = 'new' AND expires_at > ? AND created_at <= ? RETURNING *",
+            (agent_key_to_text(agent_key), rid, *_times(now)),
+        )
+        if not rows:
+            raise self._refusal(rid, ChallengeState.NEW)
+        return _challenge(rows[0])
+
+    def take(self, rid: str, *, now: datetime) -> Challenge:
+        with self._database.transaction() as connection:
+            rows: list[sqlite3.Row] = connection.execute(
+                "UPDATE challenges SET state = 'taken'"
+                " WHERE rid = ? AND state = 'claimed' AND expires_at > ? AND created_at <= ?"
+                " RETURNING *",
+                (rid, *_times(now)),
+            ).fetchall()
+            connection.execute(
+                "UPDATE challenges SET nonce = NULL WHERE rid = ? AND state = 'taken'", (rid,)
+            )
+        if not rows:
+            raise self._refusal(rid, ChallengeState.CLAIMED)
+        return _challenge(rows[0])
+
+    def fail(self, rid: str) -> None:
+        with self._database.transaction() as connection:
+            failed = connection.execute(
+                "UPDATE challenges SET state = 'failed'"  # noqa: S608 - a constant
+                f" WHERE rid = ? AND state IN {_UNFINISHED}",
+                (rid,),
+            )
+            if failed.rowcount:
+                connection.execute(_WIPE, (rid,))
+
+    def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
+        code = secrets.token_bytes(CODE_BYTES)
+        rows = self._database.execute(
+            "UPDATE challenges SET state = 'verified', identity = ?, code_hash = ?,"
+            " code_expires_at = ?"
+            " WHERE rid = ? AND state = 'taken' AND expires_at > ? AND created_at <= ?"
+            " RETURNING rid",
+            (
+                identity_to_text(identity),
+                hashlib.sha256(code).digest(),
+                to_micros(now + timedelta(seconds=self._settings.code_seconds)),
+                rid,
+                *_times(now),
+            ),
+        )
+        if not rows:
+            raise self._refusal(rid, ChallengeState.TAKEN)
+        return b64url_encode(code)
+
+    def redeem(self, code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
+        try:
+            code_hash = hashlib.sha256(b64url_decode(code, length=CODE_BYTES)).digest()
+        except ValueError as exc:
+            raise LoginRejectedError(ErrorCode.CODE_INVALID, "not the form of a code") from exc
+        with self._database.transaction() as connection:
+            rows: list[sqlite3.Row] = connection.execute(
+                "UPDATE challenges"
+                " SET state = CASE WHEN pre_hash = ? THEN 'used' ELSE 'failed' END"
+                " WHERE code_hash = ? AND state = 'verified' AND code_expires_at > ?"
+                " AND created_at <= ? RETURNING *",
+                (pre_hash, code_hash, *_times(now)),
+            ).fetchall()
+            for row in rows:
+                connection.execute(_WIPE, (row["rid"],))
+        # Refused only here, after the commit: raising inside would undo the step.
+        if not rows:
+            raise LoginRejectedError(ErrorCode.CODE_INVALID, "unknown, used or expired")
+        login = rows[0]
+        if login["state"] != ChallengeState.USED:
+            detail = f"right code of {login['rid']} where its cookie is not"
+            if pre_hash is None:
+                raise LoginRejectedError(ErrorCode.COOKIE_MISSING, detail)
+            raise LoginRejectedError(ErrorCode.BROWSER_MISMATCH, detail)
+        return CompletedLogin(
+            identity=identity_from_text(login["identity"]),
+            agent_key=agent_key_from_text(login["agent_key"]),
+            target=login["target"],
+        )
+
+    def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:
+        row = self._row(rid)
+        if not hmac.compare_digest(row["pre_hash"], pre_hash):
+            raise LoginRejectedError(ErrorCode.BROWSER_MISMATCH, f"state of {rid} asked")
+        state = ChallengeState(row["state"])
+        if state in (ChallengeState.USED, ChallengeState.FAILED):
+            return state
+        ends = row["code_expires_at"] if state is ChallengeState.VERIFIED else row["expires_at"]
+        if ends <= to_micros(now):
+            raise LoginRejectedError(ErrorCode.RID_EXPIRED, f"{rid} ended {state}")
+        return state
+
+    def _target(self, target_id: str | None, now: datetime) -> str:
+        if target_id is None:
+            return HOME
+        rows = self._database.execute(
+            "SELECT target FROM targets WHERE name = ? AND kept_at > ?",
+            (target_id, to_micros(self._oldest_target(now))),
+        )
+        return rows[0]["target"] if rows else HOME
+
+    def _oldest_target(self, now: datetime) -> datetime:
+        return now - timedelta(seconds=self._settings.target_seconds)
+
+    def _row(self, rid: str) -> sqlite3.Row:
+        rows = self._database.execute("SELECT * FROM challenges WHERE rid = ?", (rid,))
+        if not rows:
+            raise LoginRejectedError(ErrorCode.RID_UNKNOWN, "no such request id")
+        return rows[0]
+
+    def _refusal(self, rid: str, wanted: ChallengeState) -> LoginRejectedError:
+        """Say why the step from *wanted* found no row; what is read here decides nothing."""
+        state = ChallengeState(self._row(rid)["state"])
+        detail = f"{rid} is {state} where {wanted} is wanted"
+        if state is wanted:
+            return LoginRejectedError(ErrorCode.RID_EXPIRED, detail)
+        if state is ChallengeState.NEW:
+            return LoginRejectedError(ErrorCode.RID_UNKNOWN, detail)
+        return LoginRejectedError(ErrorCode.RID_USED, detail)
+
+
+def _times(now: datetime) -> tuple[int, int]:
+    """Return the present, and the latest beginning that a clock set back a little can explain."""
+    return to_micros(now), to_micros(now + timedelta(seconds=CLOCK_STEP_SECONDS))
+
+
+def _last_id(cursor: sqlite3.Cursor) -> int:
+    if cursor.lastrowid is None:
+        raise TypeError("no row was added")
+    return cursor.lastrowid
+
+
+def _challenge(row: sqlite3.Row) -> Challenge:
+    return Challenge(
+        rid=row["rid"],
+        nonce=Nonce(row["nonce"]),
+        target=row["target"],
+        agent_key=agent_key_from_text(row["agent_key"]),
+        expires_at=from_micros(row["expires_at"]),
+    )
