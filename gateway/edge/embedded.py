@@ -1,0 +1,190 @@
+"""The embedded engine: the relay behind aiohttp's server, in this process and without helpers."""
+
+import asyncio
+import logging
+import ssl
+
+from aiohttp import http_parser, web
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.edge.notices import HEAD_TOO_LARGE, INTERNAL, MALFORMED
+from gateway.edge.relay import Relay
+from gateway.errors import ConfigurationError
+from gateway.settings import LimitsSettings, ListenSettings
+
+MAX_CONNECTIONS = 2000
+"""Browsers' connections at a time; a further one is closed before anything is read from it."""
+MAX_FIELDS = 100
+"""Header fields of one request."""
+IDLE_SECONDS = 75
+"""Time for which a browser may take to send a request's head, or wait with the next one."""
+HANDSHAKE_SECONDS = 10
+"""Time for a TLS handshake."""
+STOP_SECONDS = 5
+"""Time for answers under way when the gateway stops."""
+
+_BACKLOG = 512
+_LINGER_SECONDS = 2
+_TLS_PROTOCOLS = ["http/1.1"]
+_log = logging.getLogger("gateway.edge")
+
+
+class EmbeddedEngine:
+    """An :class:`gateway.edge.engine.Engine` that needs no second program: for small sites."""
+
+    def __init__(self, relay: Relay, *, listen: ListenSettings, limits: LimitsSettings) -> None:
+        """Take a relay of the running event loop.
+
+        :raises ConfigurationError: for TLS files that cannot be used, or a parser that must not.
+        """
+        require_safe_parser()
+        self._relay = relay
+        self._listen = listen
+        self._tls = tls_context(listen)
+        self._protocols = _Protocols(relay, limits)
+        self._server: asyncio.Server | None = None
+
+    @property
+    def address(self) -> str:
+        if self._server is None:
+            raise RuntimeError("not started")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.get_running_loop().create_server(
+            self._protocols,
+            self._listen.address,
+            self._listen.port,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
+            backlog=_BACKLOG,
+        )
+
+    async def run(self) -> None:
+        await self._relay.watch()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._protocols.pre_shutdown()
+        await self._protocols.shutdown(STOP_SECONDS)
+        await self._relay.close()
+
+
+def require_safe_parser() -> None:
+    """Refuse aiohttp without its compiled parser: the other one let smuggled requests through.
+
+    :raises ConfigurationError: where the installed aiohttp has no compiled parser.
+
+    Source: CVE-2025-69224.
+    """
+    if http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
+        reason = "its compiled HTTP parser is missing; install a wheel, unset AIOHTTP_NO_EXTENSIONS"
+        raise ConfigurationError("aiohttp", "(package)", reason)
+
+
+def tls_context(listen: ListenSettings) -> ssl.SSLContext | None:
+    """Return how TLS is spoken to browsers, or ``None`` where it is not.
+
+    :raises ConfigurationError: for files that do not hold a certificate and its key.
+    """
+    if listen.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(_TLS_PROTOCOLS)
+    try:
+        # Without a password asked for, an encrypted key is an error and not a prompt.
+        context.load_cert_chain(listen.tls_certificate, listen.tls_key, password=lambda: b"")
+    except (OSError, ValueError) as exc:
+        reason = f"no certificate that fits listen.tls_key: {exc}"
+        raise ConfigurationError(
+            str(listen.tls_certificate), "listen.tls_certificate", reason
+        ) from exc
+    return context
+
+
+class _Protocols(web.Server):
+    """Makes a protocol for each connection, up to the limit."""
+
+    def __init__(self, relay: Relay, limits: LimitsSettings) -> None:
+        super().__init__(
+            relay.handle,
+            # A browser that goes away frees its connection to the portal at once.
+            handler_cancellation=True,
+        )
+        self._relay = relay
+        self._limits = limits
+        self._count = 0
+
+    def __call__(self) -> "_Protocol":
+        return _Protocol(self, self._relay, self._limits)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._count += 1
+        if self._count > MAX_CONNECTIONS:
+            transport.abort()
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        self._count -= 1
+
+
+class _NoAccessLog(AbstractAccessLogger):
+    """Logs nothing: lines of requests hold queries, and queries hold one-time codes."""
+
+    @property
+    def enabled(self) -> bool:
+        return False
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """Do nothing; never called, because it is not enabled."""
+
+
+class _Protocol(web.RequestHandler):
+    """One connection; what cannot be parsed gets the relay's own answer, not aiohttp's."""
+
+    __slots__ = ("_relay",)
+
+    def __init__(self, manager: _Protocols, relay: Relay, limits: LimitsSettings) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=_LINGER_SECONDS,
+            access_log_class=_NoAccessLog,
+            auto_decompress=False,
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+            max_headers=MAX_FIELDS,
+        )
+        self._relay = relay
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP request; *message* is not shown, it quotes the request.
+
+        :raises ConnectionError: where an answer has begun, so that the connection ends.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("answer broken off")
+        if isinstance(exc, LineTooLong):
+            notice = HEAD_TOO_LARGE
+        else:
+            notice = MALFORMED if status == MALFORMED.status else INTERNAL
+        return self._relay.refuse(request, notice, f"not HTTP: {type(exc).__name__}")
+
+    def log_exception(self, *args: object, **facts: object) -> None:
+        """Log that a connection failed; aiohttp's own line could quote what a browser sent."""
+        _log.error("a connection failed: %s", type(facts.get("exc_info")).__name__)

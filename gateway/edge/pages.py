@@ -1,0 +1,149 @@
+"""The relay's own answers: a page for a person, a problem document for a program."""
+
+import base64
+import hashlib
+import html
+import json
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from cps.authtoken.catalogue import best_language, text
+from gateway.edge.notices import Notice
+
+LOGIN_PATH = "/_cps/login"
+"""Where a person without a session logs in."""
+SERVER_NAME = "cps-gateway"
+"""What the Server field says; no version, which would help only an attacker."""
+STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+
+_STYLE = (
+    "body{font:1.1rem/1.5 system-ui,sans-serif;color:#1b1b35;background:#f6f6f9;margin:0}"
+    "main{max-width:36rem;margin:12vh auto;padding:2rem;background:#fff;border-radius:.5rem}"
+    "h1{font-size:1.5rem;margin-top:0}a{color:#00509e}small{color:#595970}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE = (
+    '<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><title>{title} · {label}</title>'
+    "<style>{style}</style></head><body><main><h1>{title}</h1><p>{sentence}</p>"
+    '<p><a href="{link}">{link_text}</a></p><p><small>{incident}</small></p>'
+    "</main></body></html>\n"
+)
+
+
+def is_navigation(request: web.BaseRequest) -> bool:
+    """Return whether a person opens a page, so that the answer is one to look at.
+
+    Browsers since 2023 say so themselves; of others a page is what they accept as HTML.
+
+    Source: W3C Fetch Metadata §2.2 (Sec-Fetch-Mode).
+    """
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None:
+        return mode == "navigate"
+    return "text/html" in request.headers.get(hdrs.ACCEPT, "")
+
+
+class OwnPages:
+    """Makes the relay's own answers for one portal."""
+
+    def __init__(self, *, label: str, origin: str) -> None:
+        """Take what every page shows.
+
+        :param label: the portal's name.
+        :param origin: the portal's address; over https browsers are told to stay there.
+        """
+        self._label = label
+        self._origin = origin
+        self._is_https = origin.startswith("https:")
+
+    def answer(self, request: web.BaseRequest, notice: Notice, *, incident: str) -> web.Response:
+        """Return *notice* in the form that suits who asks; the connection ends after it.
+
+        :param incident: the number under which the log has the details.
+        """
+        link = LOGIN_PATH if notice.status == HTTPStatus.UNAUTHORIZED else "/"
+        if is_navigation(request):
+            response = self._page(request, notice, link, incident)
+        else:
+            response = self._problem(notice, link, incident)
+        self.protect(response)
+        if notice.status == HTTPStatus.UNAUTHORIZED:
+            # The standard asks for a challenge; no browser knows this one, so none opens a dialog.
+            response.headers[hdrs.WWW_AUTHENTICATE] = "CPS"
+        else:
+            # What remains of a request that was not understood must not be read as the next one.
+            response.force_close()
+        return response
+
+    def to_login(self, location: str) -> web.Response:
+        """Return the redirect to the login page.
+
+        :param location: path and query, made by the control plane.
+        """
+        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={hdrs.LOCATION: location})
+        self.protect(response)
+        return response
+
+    def protect(self, response: web.StreamResponse) -> None:
+        """Give an answer of our own the headers that no browser should do without."""
+        response.headers.update(
+            {
+                hdrs.CACHE_CONTROL: "no-store",
+                hdrs.SERVER: SERVER_NAME,
+                "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+                "Cross-Origin-Opener-Policy": "same-origin",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+                "X-Frame-Options": "DENY",
+            }
+        )
+        if self._is_https:
+            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+
+    def _page(
+        self, request: web.BaseRequest, notice: Notice, link: str, incident: str
+    ) -> web.Response:
+        language = best_language(request.headers.get(hdrs.ACCEPT_LANGUAGE))
+        link_key = "edge_page.log_in" if link == LOGIN_PATH else "edge_page.to_portal"
+        values = {
+            "title": text(notice.title, language),
+            "label": self._label,
+            "sentence": text(notice.text, language, origin=self._origin),
+            "link_text": text(link_key, language),
+            "incident": text("edge_page.incident", language, incident=incident),
+        }
+        page = _PAGE.format(
+            language=language,
+            style=_STYLE,
+            link=link,
+            **{name: html.escape(value) for name, value in values.items()},
+        )
+        return web.Response(
+            status=notice.status,
+            text=page,
+            content_type="text/html",
+            headers={hdrs.CONTENT_LANGUAGE: language},
+        )
+
+    def _problem(self, notice: Notice, link: str, incident: str) -> web.Response:
+        """Return a problem document. Source: RFC 9457 §3."""
+        problem: dict[str, object] = {
+            "title": notice.status.phrase,
+            "status": int(notice.status),
+            "error": notice.code,
+            "ref": incident,
+        }
+        if link == LOGIN_PATH:
+            problem["login"] = LOGIN_PATH
+        return web.Response(
+            status=notice.status,
+            text=json.dumps(problem),
+            content_type="application/problem+json",
+        )

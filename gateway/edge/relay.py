@@ -1,0 +1,299 @@
+"""The relay: every request to the portal, in the one order of checks that ends in refusal.
+
+Request → canonical target → session → the fields that may pass → portal, and its answer back.
+"""
+
+import json
+import logging
+import secrets
+import traceback
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import HttpVersion11, hdrs, web
+
+from cps.authtoken.codes import ErrorCode
+from gateway.clock import Clock
+from gateway.edge.body import RequestBody
+from gateway.edge.forward import Backend
+from gateway.edge.headers import Fields, control_plane_fields, portal_fields, values_of
+from gateway.edge.notices import (
+    FORM_NOT_SENT,
+    HEAD_TOO_LARGE,
+    INTERNAL,
+    LOGIN_UNAVAILABLE,
+    MALFORMED,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    OLD_VERSION,
+    PORTAL_TIMEOUT,
+    PORTAL_UNAVAILABLE,
+    SESSION_REQUIRED,
+    Notice,
+    RefusedRequestError,
+)
+from gateway.edge.pages import OwnPages, is_navigation
+from gateway.edge.streams import EndWatcher, OpenStreams
+from gateway.edge.target import CONTROL_PATH, INTERNAL_PATH, Target, read_target, require_host
+from gateway.edge.websocket import pass_websocket, require_handshake
+from gateway.errors import (
+    LoginRejectedError,
+    SessionRequiredError,
+    StoreUnavailableError,
+    UpstreamError,
+)
+from gateway.session.cookie import SESSION_COOKIE, cookie_hash, read_cookie
+from gateway.session.model import Session, SessionStore
+from gateway.settings import Settings
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""What may be asked of the portal; no TRACE, which would show a page our header fields."""
+MAX_CONTROL_BODY = 65536
+"""Largest body passed to the control plane, bytes."""
+
+_MAX_LOCATION_BYTES = 4096
+_log = logging.getLogger("gateway.edge")
+
+
+class Signer(Protocol):
+    """Signs who a session belongs to, for the portal."""
+
+    def assertion(self, session: Session, now: datetime) -> str:
+        """Return the signed statement, good for about a minute."""
+
+
+def create_relay(
+    *,
+    settings: Settings,
+    clock: Clock,
+    sessions: SessionStore,
+    signer: Signer,
+    control_socket: Path,
+) -> "Relay":
+    """Return the relay of a portal; needs a running event loop, on which it then works.
+
+    Sessions are looked up in the event loop itself: a look-up takes some 50 µs, and what may wait
+    for another process is bounded by the store's own patience, which should be short here.
+
+    :param control_socket: the Unix socket on which the control plane listens.
+    """
+    return Relay(
+        settings=settings,
+        clock=clock,
+        sessions=sessions,
+        signer=signer,
+        portal=Backend.portal(settings.portal.upstream, settings.limits),
+        control_plane=Backend.control_plane(control_socket, settings.limits),
+    )
+
+
+class Relay:
+    """What stands in front of a portal: :meth:`handle` answers every request."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        sessions: SessionStore,
+        signer: Signer,
+        portal: Backend,
+        control_plane: Backend,
+    ) -> None:
+        self._limits = settings.limits
+        self._clock = clock
+        self._sessions = sessions
+        self._signer = signer
+        self._portal = portal
+        self._control_plane = control_plane
+        self._origin = settings.portal.origin
+        origin = urlsplit(self._origin)
+        self._scheme, self._host = origin.scheme, origin.netloc
+        self._streams = OpenStreams()
+        self._watcher = EndWatcher(self._streams, sessions, clock)
+        self.pages = OwnPages(label=settings.portal.label, origin=self._origin)
+
+    async def watch(self) -> None:
+        """Cut the answers to sessions that end, until cancelled; must run while requests come."""
+        await self._watcher.run()
+
+    async def close(self) -> None:
+        """Close the connections to portal and control plane."""
+        await self._portal.close()
+        await self._control_plane.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer *request*, whatever it is.
+
+        :raises ConnectionError: where an answer breaks off after its head; the connection is cut.
+        """
+        try:
+            return await self._answer(request)
+        except RefusedRequestError as exc:
+            notice, detail = exc.notice, exc.detail
+        except LoginRejectedError as exc:
+            too_large = exc.reason == ErrorCode.REQUEST_TOO_LARGE
+            notice, detail = HEAD_TOO_LARGE if too_large else MALFORMED, exc.detail
+        except StoreUnavailableError as exc:
+            notice, detail = LOGIN_UNAVAILABLE, str(exc)
+        except UpstreamError as exc:
+            timed_out = exc.reason == ErrorCode.UPSTREAM_TIMEOUT
+            notice, detail = PORTAL_TIMEOUT if timed_out else PORTAL_UNAVAILABLE, exc.detail
+        except ConnectionError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - a defect must be an answer, not a stack trace
+            notice, detail = INTERNAL, _place_of(exc)
+        if request.writer.output_size:
+            # The answer has begun: it must end here, and must not look whole.
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionError(detail)
+        return self.refuse(request, notice, detail)
+
+    def refuse(self, request: web.BaseRequest, notice: Notice, detail: str) -> web.Response:
+        """Return the answer that says *notice*, and log *detail* under the incident it shows."""
+        incident = secrets.token_hex(4).upper()
+        _log.info(
+            "%s %s to %s: %s [%s]",
+            notice.status.value,
+            notice.code,
+            request.remote,
+            detail,
+            incident,
+        )
+        response = self.pages.answer(request, notice, incident=incident)
+        if notice is METHOD_NOT_ALLOWED:
+            response.headers[hdrs.ALLOW] = ", ".join(METHODS)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._require_sane_head(request)
+        target = read_target(request.raw_path)
+        require_host(values_of(b"host", request.raw_headers), self._host)
+        if hdrs.UPGRADE in request.headers:
+            require_handshake(request, origin=self._origin)
+        if target.is_internal:
+            raise RefusedRequestError(NOT_FOUND, "internal path asked for from outside")
+        if target.is_control_plane:
+            return await self._ask_control_plane(request, target)
+        try:
+            session = self._session_of(request)
+        except SessionRequiredError:
+            return await self._show_the_door(request, target)
+        connection = request.transport
+        if connection is None:
+            raise ConnectionError("browser is gone")
+        # Nothing is awaited between the look-up and here, so an end cannot slip through.
+        with self._streams.held(session.key, connection):
+            return await self._ask_portal(request, target, session)
+
+    def _require_sane_head(self, request: web.BaseRequest) -> None:
+        if request.version != HttpVersion11:
+            raise RefusedRequestError(OLD_VERSION, "not HTTP/1.1")
+        if request.method not in METHODS:
+            raise RefusedRequestError(METHOD_NOT_ALLOWED, "method not allowed")
+        size = len(request.raw_path) + sum(
+            len(name) + len(value) for name, value in request.raw_headers
+        )
+        if size > self._limits.header_bytes:
+            raise RefusedRequestError(HEAD_TOO_LARGE, "header larger than allowed")
+
+    def _session_of(self, request: web.BaseRequest) -> Session:
+        """Return the session whose cookie the request carries.
+
+        :raises SessionRequiredError: where it carries none that is valid now.
+        """
+        cookie = read_cookie(
+            values_of(b"cookie", request.raw_headers),
+            SESSION_COOKIE,
+            max_bytes=self._limits.cookie_bytes,
+        )
+        if cookie is None:
+            raise SessionRequiredError("no session cookie")
+        return self._sessions.get(cookie_hash(cookie), now=self._clock())
+
+    async def _ask_control_plane(
+        self, request: web.BaseRequest, target: Target
+    ) -> web.StreamResponse:
+        if hdrs.UPGRADE in request.headers:
+            raise RefusedRequestError(MALFORMED, "WebSocket to the control plane")
+        fields = control_plane_fields(
+            request.raw_headers, host=self._host, peer=request.remote or ""
+        )
+        body = RequestBody(request, limit=MAX_CONTROL_BODY)
+        content = await body.read() if body.exists else None
+        try:
+            return await self._control_plane.forward(request, target.raw, fields, content)
+        except UpstreamError as exc:
+            raise RefusedRequestError(LOGIN_UNAVAILABLE, f"control plane: {exc.detail}") from exc
+
+    async def _ask_portal(
+        self, request: web.BaseRequest, target: Target, session: Session
+    ) -> web.StreamResponse:
+        fields = portal_fields(
+            request.raw_headers,
+            session,
+            assertion=self._signer.assertion(session, self._clock()),
+            host=self._host,
+            scheme=self._scheme,
+            peer=request.remote or "",
+        )
+        if hdrs.UPGRADE in request.headers:
+            return await pass_websocket(request, self._portal, target.raw, fields)
+        body = RequestBody(request, limit=self._limits.body_bytes)
+        if body.exists and request.content_length is not None:
+            fields.append((hdrs.CONTENT_LENGTH, str(request.content_length)))
+        return await self._portal.forward(
+            request, target.raw, fields, body if body.exists else None
+        )
+
+    async def _show_the_door(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        """Lead a person without a session to the login page, tell a program that it needs one."""
+        if not is_navigation(request):
+            raise RefusedRequestError(SESSION_REQUIRED, "no session")
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            raise RefusedRequestError(FORM_NOT_SENT, "no session for a form")
+        return self.pages.to_login(await self._enter(target))
+
+    async def _enter(self, target: Target) -> str:
+        """Have the control plane keep where to return to, and return where to log in."""
+        question = json.dumps({"target": target.raw}).encode()
+        fields: Fields = [("Host", self._host), ("Content-Type", "application/json")]
+        try:
+            answer = await self._control_plane.ask(
+                hdrs.METH_POST, f"{INTERNAL_PATH}/enter", fields, question
+            )
+            async with answer:
+                content = await _read_small(answer)
+            location = json.loads(content)["location"]
+        except (
+            UpstreamError,
+            aiohttp.ClientError,
+            OSError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as exc:
+            raise RefusedRequestError(LOGIN_UNAVAILABLE, "control plane cannot be asked") from exc
+        if answer.status != 200 or not str(location).startswith(f"{CONTROL_PATH}/"):
+            raise RefusedRequestError(LOGIN_UNAVAILABLE, "control plane gave no login page")
+        return str(location)
+
+
+async def _read_small(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer that states a small length.
+
+    :raises ValueError: for any other.
+    """
+    if not 0 < (answer.content_length or 0) <= _MAX_LOCATION_BYTES:
+        raise ValueError("answer without a small length")
+    return await answer.read()
+
+
+def _place_of(exc: Exception) -> str:
+    """Return where a defect showed; its message is left out, it could quote the request."""
+    *_, frame = traceback.extract_tb(exc.__traceback__)
+    return f"defect: {type(exc).__name__} in {frame.filename}:{frame.lineno}"
