@@ -1,0 +1,164 @@
+"""The chip's life: power, reset, one command after another, and the manners of T=0.
+
+What must outlive the power is in the image; everything else is made anew at each power-on or
+reset, so that nothing can be forgotten in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cps.apdu import MAX_NE, CommandAPDU, ResponseAPDU
+from cps.atr import CPS3_CONTACT_ATR
+from cps.errors import CardMuteError
+from cps.simulator.command import Command, CommandRefusedError
+from cps.simulator.files import FileSystem
+from cps.simulator.image import CardImage
+from cps.simulator.keys import KeyRing
+from cps.simulator.objects import DataObjects
+from cps.simulator.security import SecurityState
+from cps.status import SW
+
+CLASS = 0x00
+CHAINED_CLASS = 0x10
+GET_RESPONSE = 0xC0
+PERFORM_SECURITY_OPERATION = 0x2A
+MAX_CHAINED_BYTES = 1024
+
+Instruction = Callable[[Command], bytes]
+
+
+class SoftwareCard:
+    """A card without power, until :meth:`power_on`.
+
+    Not for several threads at once: a reader sends one command after another.
+    """
+
+    def __init__(self, image: CardImage) -> None:
+        self._image = image
+        self._life: _Life | None = None
+
+    @property
+    def atr(self) -> bytes:
+        """Return the answer to reset."""
+        return CPS3_CONTACT_ATR
+
+    @property
+    def t0(self) -> bool:
+        """Return whether the protocol is T=0."""
+        return True
+
+    def power_on(self) -> None:
+        """Give power; a card that has it starts anew."""
+        self._life = _Life(self._image)
+
+    def reset(self) -> None:
+        """Forget what was verified, chosen and selected."""
+        self.power_on()
+
+    def power_off(self) -> None:
+        """Take the power away."""
+        self._life = None
+
+    def execute(self, command: bytes) -> bytes:
+        """Return the raw answer to one raw command, 2 to 258 bytes, whatever the command is.
+
+        :raises CardMuteError: without power.
+        """
+        if self._life is None:
+            raise CardMuteError("the card has no power")
+        return self._life.execute(command).encode()
+
+
+class _Life:
+    """From one reset to the next."""
+
+    def __init__(self, image: CardImage) -> None:
+        security = SecurityState(image)
+        files = FileSystem(image, security)
+        keys = KeyRing(image, files, security)
+        objects = DataObjects(image, files)
+        self._instructions: dict[int, Instruction] = {
+            0x20: security.verify,
+            0x22: keys.manage_security_environment,
+            0x24: security.change,
+            PERFORM_SECURITY_OPERATION: keys.perform_security_operation,
+            0x2C: security.reset_retry_counter,
+            0x88: keys.internal_authenticate,
+            0xA4: files.select,
+            0xB0: files.read_binary,
+            0xCB: objects.get_data,
+            0xD6: files.update_binary,
+        }
+        self._unread = b""
+        self._chained: Command | None = None
+
+    def execute(self, raw: bytes) -> ResponseAPDU:
+        """Return the answer to one raw command."""
+        chained, self._chained = self._chained, None
+        fetching = raw[:2] == bytes((CLASS, GET_RESPONSE))
+        if not fetching:
+            self._unread = b""
+        try:
+            apdu = _decode(raw)
+            return self._get_response(apdu) if fetching else self._run(apdu, chained)
+        except CommandRefusedError as exc:
+            return ResponseAPDU(sw=exc.sw)
+        except OSError:
+            # The image could not be kept: nothing that depends on it was done.
+            return ResponseAPDU(sw=SW.MEMORY_FAILURE)
+
+    def _run(self, apdu: CommandAPDU, chained: Command | None) -> ResponseAPDU:
+        if apdu.cla not in (CLASS, CHAINED_CLASS):
+            raise CommandRefusedError(SW.CLA_NOT_SUPPORTED)
+        instruction = self._instructions.get(apdu.ins)
+        if instruction is None:
+            raise CommandRefusedError(SW.INS_NOT_SUPPORTED)
+        command = _joined(chained, apdu)
+        if apdu.cla == CHAINED_CLASS:
+            if apdu.ins != PERFORM_SECURITY_OPERATION:
+                raise CommandRefusedError(SW.CHAINING_NOT_SUPPORTED)
+            if len(command.data) > MAX_CHAINED_BYTES:
+                raise CommandRefusedError(SW.WRONG_LENGTH)
+            self._chained = command
+            return ResponseAPDU(sw=SW.SUCCESS)
+        data = instruction(command)
+        if apdu.data and data:
+            # T=0 carries data one way in one exchange: the host fetches these.
+            self._unread = data
+            return ResponseAPDU(sw=self._more())
+        return ResponseAPDU(data=data, sw=SW.SUCCESS)
+
+    def _get_response(self, apdu: CommandAPDU) -> ResponseAPDU:
+        """Return what is unread, or a part of it; the rest can be fetched with the next one."""
+        if (apdu.p1, apdu.p2) != (0x00, 0x00):
+            raise CommandRefusedError(SW.INCORRECT_P1_P2)
+        if apdu.data:
+            raise CommandRefusedError(SW.WRONG_LENGTH)
+        if not self._unread:
+            raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
+        ne = apdu.ne or MAX_NE
+        if ne > len(self._unread):
+            raise CommandRefusedError(0x6C00 | len(self._unread))
+        data, self._unread = self._unread[:ne], self._unread[ne:]
+        return ResponseAPDU(data=data, sw=self._more() if self._unread else SW.SUCCESS)
+
+    def _more(self) -> int:
+        return 0x6100 | min(len(self._unread), MAX_NE) & 0xFF
+
+
+def _decode(raw: bytes) -> CommandAPDU:
+    # By T=0 the header always has a fifth byte; a command without data and answer sends it as 00.
+    if len(raw) == 4:
+        raw += b"\x00"
+    try:
+        return CommandAPDU.decode(raw)
+    except ValueError:
+        raise CommandRefusedError(SW.WRONG_LENGTH) from None
+
+
+def _joined(chained: Command | None, apdu: CommandAPDU) -> Command:
+    """Return the command, with the data of the chain that it goes on or ends."""
+    command = Command(ins=apdu.ins, p1=apdu.p1, p2=apdu.p2, data=apdu.data, ne=apdu.ne or MAX_NE)
+    if chained is None or (chained.ins, chained.p1, chained.p2) != (apdu.ins, apdu.p1, apdu.p2):
+        return command
+    return replace(command, data=chained.data + command.data)
