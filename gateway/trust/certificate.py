@@ -14,7 +14,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     :raises ValueError: for anything but one X.509 version 3 certificate in DER, every part of
         which can be read: names, key, algorithms and extensions, none of them twice.
 
-    Source: RFC 5280 §4.1.
+    Source: RFC 5280 §4.1, §4.1.2.2.
     """
     if len(der) > MAX_CERTIFICATE_BYTES:
         raise ValueError(f"{len(der)} bytes where {MAX_CERTIFICATE_BYTES} are allowed")
@@ -35,8 +35,11 @@ def load_certificate(der: bytes) -> x509.Certificate:
         x509.DuplicateExtension,
         x509.InvalidVersion,
         x509.UnsupportedGeneralNameType,
+        Warning,  # what the library only warns of is raised where warnings are errors
     ) as exc:
         raise ValueError(f"not a readable certificate: {exc}") from exc
     if certificate.version is not x509.Version.v3:
         raise ValueError("not an X.509 version 3 certificate")
+    if certificate.serial_number <= 0:
+        raise ValueError("the serial number is not positive")
     return certificate
