@@ -15,6 +15,7 @@ from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
 from gateway.login.challenge import Challenge, ChallengeState, CompletedLogin, Nonce
 from gateway.login.target import HOME, same_origin_target
+from gateway.session.limits import CLOCK_STEP
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
@@ -27,8 +28,6 @@ CODE_BYTES = 32
 TARGET_ID_BYTES = 16
 KEEP_SECONDS = 600
 """How long an attempt is still known after its end, so that the answer can name the cause."""
-CLOCK_STEP_SECONDS = 60
-"""How far the clock may go back before an attempt's age counts as unknown, which ends it."""
 
 _UNFINISHED = "('new', 'claimed', 'taken', 'verified')"
 _WIPE = (
@@ -232,7 +231,7 @@ class SQLiteChallengeStore:
 
 def _times(now: datetime) -> tuple[int, int]:
     """Return the present, and the latest beginning that a clock set back a little can explain."""
-    return to_micros(now), to_micros(now + timedelta(seconds=CLOCK_STEP_SECONDS))
+    return to_micros(now), to_micros(now + CLOCK_STEP)
 
 
 def _last_id(cursor: sqlite3.Cursor) -> int:

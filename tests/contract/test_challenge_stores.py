@@ -1,0 +1,407 @@
+"""What every store of login attempts does; one parameter for each implementation."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.encoding import b64url_decode, b64url_encode
+from cps.authtoken.token import require_rid
+from gateway.database import Database
+from gateway.errors import LoginRejectedError
+from gateway.login.challenge import ChallengeState, ChallengeStore
+from gateway.login.sqlite import SQLiteChallengeStore
+from gateway.settings import LoginSettings
+from tests.support.logins import DOCTOR, MOMENT, agent_key
+from tests.support.processes import in_two_processes
+
+SETTINGS = LoginSettings(challenge_seconds=180, code_seconds=30)
+KEY = agent_key()
+BROWSER = b"b" * 32
+OTHER_BROWSER = b"o" * 32
+UNKNOWN_RID = b64url_encode(bytes(16))
+
+
+def at(seconds: float) -> datetime:
+    return MOMENT + timedelta(seconds=seconds)
+
+
+@pytest.fixture(params=["sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChallengeStore]:
+    database = Database(tmp_path / "gateway.db")
+    yield SQLiteChallengeStore(database, SETTINGS)
+    database.close()
+
+
+def new(store: ChallengeStore) -> str:
+    return store.create(target_id=None, pre_hash=BROWSER, now=MOMENT).rid
+
+
+def claimed(store: ChallengeStore) -> str:
+    rid = new(store)
+    store.claim(rid, KEY, now=MOMENT)
+    return rid
+
+
+def taken(store: ChallengeStore) -> str:
+    rid = claimed(store)
+    store.take(rid, now=MOMENT)
+    return rid
+
+
+def verified(store: ChallengeStore) -> str:
+    rid = taken(store)
+    store.complete(rid, DOCTOR, now=MOMENT)
+    return rid
+
+
+def used(store: ChallengeStore) -> str:
+    rid = taken(store)
+    store.redeem(store.complete(rid, DOCTOR, now=MOMENT), BROWSER, now=MOMENT)
+    return rid
+
+
+def failed(store: ChallengeStore) -> str:
+    rid = claimed(store)
+    store.fail(rid)
+    return rid
+
+
+def refusal(ask: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(LoginRejectedError) as caught:
+        ask()
+    return caught.value.reason
+
+
+def test_a_login_goes_through_its_states(store: ChallengeStore) -> None:
+    target_id = store.keep_target("/patients?page=2", now=MOMENT)
+    challenge = store.create(target_id=target_id, pre_hash=BROWSER, now=MOMENT)
+    rid = challenge.rid
+    assert require_rid(rid) == rid
+    assert len(challenge.nonce) == 32
+    assert challenge.expires_at == at(180)
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.NEW
+
+    claim = store.claim(rid, KEY, now=at(1))
+    assert (claim.nonce, claim.agent_key, claim.target) == (
+        challenge.nonce,
+        KEY,
+        "/patients?page=2",
+    )
+    assert store.state(rid, BROWSER, now=at(1)) is ChallengeState.CLAIMED
+
+    assert store.take(rid, now=at(2)) == claim
+    assert store.state(rid, BROWSER, now=at(2)) is ChallengeState.TAKEN
+
+    code = store.complete(rid, DOCTOR, now=at(3))
+    assert len(b64url_decode(code)) == 32
+    assert store.state(rid, BROWSER, now=at(3)) is ChallengeState.VERIFIED
+
+    login = store.redeem(code, BROWSER, now=at(4))
+    assert (login.identity, login.agent_key, login.target) == (DOCTOR, KEY, "/patients?page=2")
+    assert store.state(rid, BROWSER, now=at(4)) is ChallengeState.USED
+
+
+def test_nothing_random_comes_twice(store: ChallengeStore) -> None:
+    challenges = [store.create(target_id=None, pre_hash=BROWSER, now=MOMENT) for _ in range(20)]
+    assert len({challenge.rid for challenge in challenges}) == 20
+    assert len({bytes(challenge.nonce) for challenge in challenges}) == 20
+    assert len({store.keep_target("/", now=MOMENT) for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    ("prepare", "seconds", "reason"),
+    [
+        pytest.param(lambda _: UNKNOWN_RID, 0, ErrorCode.RID_UNKNOWN, id="unknown"),
+        pytest.param(new, 180, ErrorCode.RID_EXPIRED, id="expired"),
+        pytest.param(new, -61, ErrorCode.RID_EXPIRED, id="clock far back"),
+        pytest.param(claimed, 0, ErrorCode.RID_USED, id="claimed"),
+        pytest.param(claimed, 180, ErrorCode.RID_USED, id="claimed and expired"),
+        pytest.param(taken, 0, ErrorCode.RID_USED, id="taken"),
+        pytest.param(verified, 0, ErrorCode.RID_USED, id="verified"),
+        pytest.param(used, 0, ErrorCode.RID_USED, id="used"),
+        pytest.param(failed, 0, ErrorCode.RID_USED, id="failed"),
+    ],
+)
+def test_a_claim_wants_a_new_challenge(
+    store: ChallengeStore,
+    prepare: Callable[[ChallengeStore], str],
+    seconds: int,
+    reason: ErrorCode,
+) -> None:
+    rid = prepare(store)
+    assert refusal(lambda: store.claim(rid, agent_key(), now=at(seconds))) is reason
+
+
+@pytest.mark.parametrize(
+    ("prepare", "seconds", "reason"),
+    [
+        pytest.param(lambda _: UNKNOWN_RID, 0, ErrorCode.RID_UNKNOWN, id="unknown"),
+        pytest.param(new, 0, ErrorCode.RID_UNKNOWN, id="unclaimed"),
+        pytest.param(claimed, 180, ErrorCode.RID_EXPIRED, id="expired"),
+        pytest.param(claimed, -61, ErrorCode.RID_EXPIRED, id="clock far back"),
+        pytest.param(taken, 0, ErrorCode.RID_USED, id="taken"),
+        pytest.param(verified, 0, ErrorCode.RID_USED, id="verified"),
+        pytest.param(used, 0, ErrorCode.RID_USED, id="used"),
+        pytest.param(failed, 0, ErrorCode.RID_USED, id="failed"),
+    ],
+)
+def test_a_token_wants_a_claimed_challenge(
+    store: ChallengeStore,
+    prepare: Callable[[ChallengeStore], str],
+    seconds: int,
+    reason: ErrorCode,
+) -> None:
+    rid = prepare(store)
+    assert refusal(lambda: store.take(rid, now=at(seconds))) is reason
+
+
+@pytest.mark.parametrize(
+    ("prepare", "seconds", "reason"),
+    [
+        pytest.param(lambda _: UNKNOWN_RID, 0, ErrorCode.RID_UNKNOWN, id="unknown"),
+        pytest.param(new, 0, ErrorCode.RID_UNKNOWN, id="unclaimed"),
+        pytest.param(claimed, 0, ErrorCode.RID_USED, id="not taken"),
+        pytest.param(taken, 180, ErrorCode.RID_EXPIRED, id="expired"),
+        pytest.param(verified, 0, ErrorCode.RID_USED, id="verified"),
+        pytest.param(used, 0, ErrorCode.RID_USED, id="used"),
+        pytest.param(failed, 0, ErrorCode.RID_USED, id="failed"),
+    ],
+)
+def test_a_code_is_given_for_a_taken_challenge_alone(
+    store: ChallengeStore,
+    prepare: Callable[[ChallengeStore], str],
+    seconds: int,
+    reason: ErrorCode,
+) -> None:
+    rid = prepare(store)
+    assert refusal(lambda: store.complete(rid, DOCTOR, now=at(seconds))) is reason
+
+
+def test_a_refused_second_claim_leaves_the_first_agents_key(store: ChallengeStore) -> None:
+    rid = claimed(store)
+    refusal(lambda: store.claim(rid, agent_key(), now=MOMENT))
+    assert store.take(rid, now=MOMENT).agent_key == KEY
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("", id="empty"),
+        pytest.param(b64url_encode(bytes(32)), id="never given"),
+        pytest.param(b64url_encode(bytes(31)), id="short"),
+        pytest.param("A" * 42 + "B", id="not canonical"),
+        pytest.param("é" * 43, id="not ASCII"),
+        pytest.param("A" * 100_000, id="long"),
+    ],
+)
+def test_a_wrong_code_is_refused(store: ChallengeStore, code: str) -> None:
+    rid = verified(store)
+    assert refusal(lambda: store.redeem(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.VERIFIED
+
+
+def test_a_code_is_good_once(store: ChallengeStore) -> None:
+    code = store.complete(taken(store), DOCTOR, now=MOMENT)
+    store.redeem(code, BROWSER, now=MOMENT)
+    assert refusal(lambda: store.redeem(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("browser", "reason"),
+    [
+        pytest.param(OTHER_BROWSER, ErrorCode.BROWSER_MISMATCH, id="another browser"),
+        pytest.param(None, ErrorCode.COOKIE_MISSING, id="no cookie"),
+        pytest.param(b"", ErrorCode.BROWSER_MISMATCH, id="empty"),
+    ],
+)
+def test_a_right_code_in_a_wrong_browser_ends_the_attempt(
+    store: ChallengeStore, browser: bytes | None, reason: ErrorCode
+) -> None:
+    rid = taken(store)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    assert refusal(lambda: store.redeem(code, browser, now=MOMENT)) is reason
+    # Not even the browser that began may go on: the code was seen by somebody else.
+    assert refusal(lambda: store.redeem(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.FAILED
+
+
+def test_a_code_of_another_attempt_is_no_way_in(store: ChallengeStore) -> None:
+    victim = store.complete(taken(store), DOCTOR, now=MOMENT)
+    mine = store.create(target_id=None, pre_hash=OTHER_BROWSER, now=MOMENT)
+    assert (
+        refusal(lambda: store.redeem(victim, OTHER_BROWSER, now=MOMENT))
+        is ErrorCode.BROWSER_MISMATCH
+    )
+    assert store.state(mine.rid, OTHER_BROWSER, now=MOMENT) is ChallengeState.NEW
+
+
+@pytest.mark.parametrize("seconds", [30, -61], ids=["expired", "clock far back"])
+def test_a_code_has_its_time(store: ChallengeStore, seconds: int) -> None:
+    code = store.complete(taken(store), DOCTOR, now=MOMENT)
+    assert refusal(lambda: store.redeem(code, BROWSER, now=at(seconds))) is ErrorCode.CODE_INVALID
+
+
+def test_a_code_outlives_the_challenge_it_ended(store: ChallengeStore) -> None:
+    rid = taken(store)
+    code = store.complete(rid, DOCTOR, now=at(179))
+    assert store.state(rid, BROWSER, now=at(200)) is ChallengeState.VERIFIED
+    assert store.knows_browser(BROWSER, now=at(200))
+    assert store.redeem(code, BROWSER, now=at(208)).identity == DOCTOR
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(new, id="new"),
+        pytest.param(claimed, id="claimed"),
+        pytest.param(taken, id="taken"),
+        pytest.param(verified, id="verified"),
+    ],
+)
+def test_an_unfinished_attempt_can_fail(
+    store: ChallengeStore, prepare: Callable[[ChallengeStore], str]
+) -> None:
+    rid = prepare(store)
+    store.fail(rid)
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.FAILED
+
+
+def test_a_finished_attempt_cannot_fail(store: ChallengeStore) -> None:
+    rid = used(store)
+    store.fail(rid)
+    store.fail(UNKNOWN_RID)
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.USED
+
+
+def test_a_failure_makes_the_code_void(store: ChallengeStore) -> None:
+    rid = taken(store)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    store.fail(rid)
+    assert refusal(lambda: store.redeem(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("prepare", "browser", "seconds", "reason"),
+    [
+        pytest.param(lambda _: UNKNOWN_RID, BROWSER, 0, ErrorCode.RID_UNKNOWN, id="unknown"),
+        pytest.param(new, OTHER_BROWSER, 0, ErrorCode.BROWSER_MISMATCH, id="another browser"),
+        pytest.param(new, b"", 0, ErrorCode.BROWSER_MISMATCH, id="no cookie"),
+        pytest.param(new, BROWSER, 180, ErrorCode.RID_EXPIRED, id="expired"),
+        pytest.param(taken, BROWSER, 180, ErrorCode.RID_EXPIRED, id="expired while verified"),
+        pytest.param(verified, BROWSER, 30, ErrorCode.RID_EXPIRED, id="code expired"),
+    ],
+)
+def test_a_state_is_told_to_the_browser_that_began(
+    store: ChallengeStore,
+    prepare: Callable[[ChallengeStore], str],
+    browser: bytes,
+    seconds: int,
+    reason: ErrorCode,
+) -> None:
+    rid = prepare(store)
+    assert refusal(lambda: store.state(rid, browser, now=at(seconds))) is reason
+
+
+@pytest.mark.parametrize(
+    ("prepare", "seconds", "known"),
+    [
+        pytest.param(new, 179, True, id="new"),
+        pytest.param(claimed, 179, True, id="claimed"),
+        pytest.param(verified, 29, True, id="verified"),
+        pytest.param(new, 180, False, id="expired"),
+        pytest.param(used, 0, False, id="used"),
+        pytest.param(failed, 0, False, id="failed"),
+    ],
+)
+def test_a_browser_is_known_while_an_attempt_of_it_lives(
+    store: ChallengeStore,
+    prepare: Callable[[ChallengeStore], str],
+    seconds: int,
+    known: bool,
+) -> None:
+    prepare(store)
+    assert store.knows_browser(BROWSER, now=at(seconds)) is known
+    assert not store.knows_browser(OTHER_BROWSER, now=at(seconds))
+
+
+@pytest.mark.parametrize(
+    ("target_id", "seconds"),
+    [
+        pytest.param(None, 0, id="none"),
+        pytest.param("AAAAAAAAAAAAAAAAAAAAAA", 0, id="unknown"),
+        pytest.param("", 0, id="empty"),
+    ],
+)
+def test_without_a_known_page_a_login_leads_to_the_first(
+    store: ChallengeStore, target_id: str | None, seconds: int
+) -> None:
+    challenge = store.create(target_id=target_id, pre_hash=BROWSER, now=at(seconds))
+    assert challenge.target == "/"
+
+
+def test_a_page_serves_every_attempt_until_it_is_too_old(store: ChallengeStore) -> None:
+    target_id = store.keep_target("/a", now=MOMENT)
+
+    def target(seconds: int) -> str:
+        return store.create(target_id=target_id, pre_hash=BROWSER, now=at(seconds)).target
+
+    assert [target(0), target(1), target(3599), target(3600)] == ["/a", "/a", "/a", "/"]
+
+
+def test_a_page_of_another_origin_is_not_kept(store: ChallengeStore) -> None:
+    target_id = store.keep_target("//evil.example/", now=MOMENT)
+    assert store.create(target_id=target_id, pre_hash=BROWSER, now=MOMENT).target == "/"
+
+
+ROUNDS = 40
+
+
+def _wins(step: Callable[[], object]) -> bool:
+    try:
+        step()
+    except LoginRejectedError:
+        return False
+    return True
+
+
+def _race(path: Path, step: str, subjects: list[str], together: Barrier) -> list[bool]:
+    database = Database(path)
+    store = SQLiteChallengeStore(database, SETTINGS)
+    key = agent_key()
+    steps: dict[str, Callable[[str], object]] = {
+        "claim": lambda rid: store.claim(rid, key, now=MOMENT),
+        "take": lambda rid: store.take(rid, now=MOMENT),
+        "complete": lambda rid: store.complete(rid, DOCTOR, now=MOMENT),
+        "redeem": lambda code: store.redeem(code, BROWSER, now=MOMENT),
+    }
+    results = []
+    for subject in subjects:
+        together.wait(30)
+        results.append(_wins(partial(steps[step], subject)))
+    database.close()
+    return results
+
+
+@pytest.mark.parametrize(
+    ("step", "prepare"),
+    [
+        pytest.param("claim", new, id="claim"),
+        pytest.param("take", claimed, id="take"),
+        pytest.param("complete", taken, id="complete"),
+        pytest.param("redeem", lambda s: s.complete(taken(s), DOCTOR, now=MOMENT), id="redeem"),
+    ],
+)
+def test_of_two_processes_one_wins_each_step(
+    tmp_path: Path, step: str, prepare: Callable[[ChallengeStore], str]
+) -> None:
+    database = Database(tmp_path / "gateway.db")
+    store = SQLiteChallengeStore(database, SETTINGS)
+    subjects = [prepare(store) for _ in range(ROUNDS)]
+    first, second = in_two_processes(_race, tmp_path / "gateway.db", step, subjects)
+    assert all(one != two for one, two in zip(first, second, strict=True))
+    database.close()

@@ -1,0 +1,160 @@
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.encoding import b64url_decode
+from gateway.database import Database
+from gateway.errors import LoginRejectedError, StoreUnavailableError
+from gateway.login.sqlite import KEEP_SECONDS, SQLiteChallengeStore
+from gateway.settings import LoginSettings
+from tests.support.logins import DOCTOR, MOMENT, agent_key
+
+KEY = agent_key()
+BROWSER = b"b" * 32
+SETTINGS = LoginSettings(targets=100, challenges=100, target_seconds=60)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "gateway.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SQLiteChallengeStore:
+    return SQLiteChallengeStore(database, SETTINGS)
+
+
+def new(store: SQLiteChallengeStore) -> str:
+    return store.create(target_id=None, pre_hash=BROWSER, now=MOMENT).rid
+
+
+def column(database: Database, name: str, rid: str) -> object:
+    (row,) = database.execute("SELECT * FROM challenges WHERE rid = ?", (rid,))
+    value: object = row[name]
+    return value
+
+
+def test_the_nonce_is_wiped_once_the_token_arrived(
+    store: SQLiteChallengeStore, database: Database
+) -> None:
+    rid = new(store)
+    nonce = store.claim(rid, KEY, now=MOMENT).nonce
+    assert column(database, "nonce", rid) == bytes(nonce)
+    assert store.take(rid, now=MOMENT).nonce == nonce
+    assert column(database, "nonce", rid) is None
+
+
+@pytest.mark.parametrize("claim", [False, True], ids=["new", "claimed"])
+def test_the_nonce_is_wiped_with_a_failure(
+    store: SQLiteChallengeStore, database: Database, claim: bool
+) -> None:
+    rid = new(store)
+    if claim:
+        store.claim(rid, KEY, now=MOMENT)
+    store.fail(rid)
+    assert column(database, "nonce", rid) is None
+
+
+@pytest.mark.parametrize("browser", [BROWSER, None], ids=["right browser", "no cookie"])
+def test_who_logged_in_is_wiped_once_the_code_came_back(
+    store: SQLiteChallengeStore, database: Database, browser: bytes | None
+) -> None:
+    rid = new(store)
+    store.claim(rid, KEY, now=MOMENT)
+    store.take(rid, now=MOMENT)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    assert column(database, "identity", rid) is not None
+    try:
+        store.redeem(code, browser, now=MOMENT)
+    except LoginRejectedError:
+        assert browser is None
+    for name in ("identity", "agent_key", "code_hash"):
+        assert column(database, name, rid) is None
+
+
+def test_the_code_is_kept_as_a_hash_alone(
+    store: SQLiteChallengeStore, database: Database, tmp_path: Path
+) -> None:
+    rid = new(store)
+    store.claim(rid, KEY, now=MOMENT)
+    store.take(rid, now=MOMENT)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    assert column(database, "code_hash", rid) == hashlib.sha256(b64url_decode(code)).digest()
+    on_disk = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert code.encode() not in on_disk
+    assert b64url_decode(code) not in on_disk
+
+
+def test_a_flood_of_attempts_takes_only_the_rows_allowed(
+    store: SQLiteChallengeStore, database: Database
+) -> None:
+    rids = [new(store) for _ in range(105)]
+    assert database.execute("SELECT count(*) FROM challenges")[0][0] == 100
+    with pytest.raises(LoginRejectedError) as caught:
+        store.claim(rids[4], KEY, now=MOMENT)
+    assert caught.value.reason is ErrorCode.RID_UNKNOWN
+    assert store.claim(rids[5], KEY, now=MOMENT).rid == rids[5]
+
+
+def test_a_flood_of_pages_takes_only_the_rows_allowed(
+    store: SQLiteChallengeStore, database: Database
+) -> None:
+    ids = [store.keep_target(f"/{number}", now=MOMENT) for number in range(105)]
+    assert database.execute("SELECT count(*) FROM targets")[0][0] == 100
+
+    def target(target_id: str) -> str:
+        return store.create(target_id=target_id, pre_hash=BROWSER, now=MOMENT).target
+
+    assert [target(ids[4]), target(ids[5]), target(ids[104])] == ["/", "/5", "/104"]
+
+
+def test_old_rows_go_with_the_next_attempt(store: SQLiteChallengeStore, database: Database) -> None:
+    rid = new(store)
+    store.keep_target("/a", now=MOMENT)
+    gone = MOMENT + timedelta(seconds=SETTINGS.challenge_seconds + KEEP_SECONDS)
+    store.create(target_id=None, pre_hash=BROWSER, now=gone - timedelta(seconds=1))
+    assert column(database, "state", rid) == "new"
+    store.create(target_id=None, pre_hash=BROWSER, now=gone)
+    assert database.execute("SELECT 1 FROM challenges WHERE rid = ?", (rid,)) == []
+    assert database.execute("SELECT 1 FROM targets") == []
+
+
+def test_a_refusal_names_no_secret(store: SQLiteChallengeStore) -> None:
+    rid = new(store)
+    nonce = store.claim(rid, KEY, now=MOMENT).nonce
+    store.take(rid, now=MOMENT)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    with pytest.raises(LoginRejectedError) as caught:
+        store.redeem(code, None, now=MOMENT)
+    assert code not in str(caught.value)
+    assert nonce.hex() not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda s: s.keep_target("/", now=MOMENT), id="keep_target"),
+        pytest.param(new, id="create"),
+        pytest.param(lambda s: s.knows_browser(BROWSER, now=MOMENT), id="knows_browser"),
+        pytest.param(lambda s: s.claim("A" * 22, KEY, now=MOMENT), id="claim"),
+        pytest.param(lambda s: s.take("A" * 22, now=MOMENT), id="take"),
+        pytest.param(lambda s: s.fail("A" * 22), id="fail"),
+        pytest.param(lambda s: s.complete("A" * 22, DOCTOR, now=MOMENT), id="complete"),
+        pytest.param(lambda s: s.redeem("A" * 43, BROWSER, now=MOMENT), id="redeem"),
+        pytest.param(lambda s: s.state("A" * 22, BROWSER, now=MOMENT), id="state"),
+    ],
+)
+def test_a_database_that_is_away_lets_nobody_in(
+    store: SQLiteChallengeStore,
+    database: Database,
+    ask: Callable[[SQLiteChallengeStore], object],
+) -> None:
+    database.close()
+    with pytest.raises(StoreUnavailableError):
+        ask(store)

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from gateway.errors import StoreUnavailableError
+from gateway.identity import VerifiedIdentity
+from gateway.session.record import (
+    agent_key_from_text,
+    agent_key_to_text,
+    identity_from_text,
+    identity_to_text,
+)
+from tests.support.logins import DOCTOR, EMPLOYEE, agent_key
+
+
+@pytest.mark.parametrize("identity", [DOCTOR, EMPLOYEE], ids=["doctor", "employee"])
+def test_an_identity_is_read_as_written(identity: VerifiedIdentity) -> None:
+    assert identity_from_text(identity_to_text(identity)) == identity
+
+
+def test_an_agent_key_is_read_as_written() -> None:
+    key = agent_key()
+    assert agent_key_from_text(agent_key_to_text(key)) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="cut"),
+        pytest.param("[]", id="no object"),
+        pytest.param("{}", id="nothing in it"),
+        pytest.param(identity_to_text(DOCTOR)[:-1], id="truncated"),
+        pytest.param(
+            json.dumps({**json.loads(identity_to_text(DOCTOR)), "admin": True}), id="more members"
+        ),
+        pytest.param(
+            json.dumps({**json.loads(identity_to_text(DOCTOR)), "card_type": 9}), id="card type"
+        ),
+    ],
+)
+def test_a_damaged_identity_lets_nobody_in(text: str) -> None:
+    with pytest.raises(StoreUnavailableError):
+        identity_from_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{}", id="nothing in it"),
+        pytest.param(agent_key_to_text(agent_key()).replace("P-256", "P-384"), id="other curve"),
+    ],
+)
+def test_a_damaged_agent_key_lets_nobody_in(text: str) -> None:
+    with pytest.raises(StoreUnavailableError):
+        agent_key_from_text(text)
