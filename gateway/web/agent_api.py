@@ -1,0 +1,120 @@
+"""What the agent asks: claim a login, then hand in what the card signed."""
+
+from flask import Blueprint, Response, g, jsonify
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.encoding import b64url_encode, parse_object
+from cps.authtoken.token import ALGORITHMS, AuthToken, require_rid
+from gateway.errors import LoginRejectedError
+from gateway.identity import VerifiedIdentity
+from gateway.web.claim import (
+    CLAIM_MEMBERS,
+    MAX_CLAIM_BYTES,
+    PROTOCOL_VERSION,
+    Claim,
+    version_numbers,
+)
+from gateway.web.inbound import client_address, read_body, read_members, require_program
+from gateway.web.parts import Parts
+
+
+def agent_api(parts: Parts) -> Blueprint:
+    """Return the two requests of the agent; no browser and no cookie has a part in them.
+
+    Source: docs/reference/protocol.md, "Agent to gateway".
+    """
+    api = Blueprint("agent", __name__, url_prefix="/_cps/agent")
+    api.before_request(require_program)
+
+    @api.post("/claim")
+    def claim() -> Response:
+        """Bind the agent's key to the login and hand out the nonce, once (steps 4 and 5)."""
+        now = parts.clock()
+        asked = _read_claim()
+        g.rid = asked.rid
+        minimum = parts.settings.login.min_agent
+        if version_numbers(asked.version) < version_numbers(minimum):
+            # Before the claim, so that an updated agent can still claim this login.
+            raise LoginRejectedError(
+                ErrorCode.AGENT_TOO_OLD, f"version {asked.version}, wanted {minimum}"
+            )
+        challenge = parts.challenges.claim(asked.rid, asked.agent_key, now=now)
+        parts.audit.record(
+            "login_claimed",
+            rid=asked.rid,
+            agent=asked.name,
+            agent_version=asked.version,
+            system=asked.system,
+            client=client_address(),
+        )
+        return jsonify(
+            {
+                "v": PROTOCOL_VERSION,
+                "nonce": b64url_encode(challenge.nonce),
+                "origin": parts.settings.portal.origin,
+                "label": parts.settings.portal.label,
+                "alg": sorted(ALGORITHMS),
+                "expires_in": max(0, int((challenge.expires_at - now).total_seconds())),
+                "min_agent": minimum,
+            }
+        )
+
+    @api.post("/token")
+    def token() -> Response:
+        """Decide on the login; whatever fails here ends it for good (steps 8 and 9)."""
+        now = parts.clock()
+        max_bytes = parts.settings.login.token_bytes
+        raw = read_body(max_bytes=max_bytes)
+        try:
+            sent = AuthToken.parse(raw, max_bytes=max_bytes)
+        except ValueError as exc:
+            _fail_named_login(parts, raw)
+            raise LoginRejectedError(ErrorCode.TOKEN_MALFORMED, str(exc)) from exc
+        g.rid = sent.rid
+        challenge = parts.challenges.take(sent.rid, now=now)
+        try:
+            identity = parts.verifier.verify(sent, challenge, now=now)
+            code = parts.challenges.complete(sent.rid, identity, now=now)
+            _record_accepted(parts, sent, identity)
+        except Exception:
+            parts.challenges.fail(sent.rid)
+            raise
+        # The presence lease comes with the card watcher; null says that none is asked for.
+        return jsonify({"code": code, "lease": None})
+
+    return api
+
+
+def _read_claim() -> Claim:
+    members = read_members(CLAIM_MEMBERS, max_bytes=MAX_CLAIM_BYTES)
+    try:
+        return Claim.from_members(members)
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+
+
+def _fail_named_login(parts: Parts, raw: bytes) -> None:
+    """End the login that a malformed token names, if it names one."""
+    try:
+        members = parse_object(raw, max_bytes=parts.settings.login.token_bytes)
+        rid = require_rid(str(members.get("rid")))
+    except ValueError:
+        return
+    g.rid = rid
+    parts.challenges.fail(rid)
+
+
+def _record_accepted(parts: Parts, token: AuthToken, identity: VerifiedIdentity) -> None:
+    parts.audit.record(
+        "login_accepted",
+        rid=token.rid,
+        national_id=identity.national_id,
+        card_type=identity.card_type.name,
+        card_number=identity.card_number,
+        certificate_serial=identity.certificate_serial,
+        upn_mismatch=identity.upn_mismatch,
+        agent_version=token.agent_version,
+        interface=token.card.interface,
+        atr=token.card.atr.hex().upper(),
+        client=client_address(),
+    )

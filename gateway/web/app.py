@@ -1,0 +1,56 @@
+"""The control plane: every page and every request below /_cps/, as one Flask application."""
+
+from functools import partial
+
+from flask import Flask
+
+from gateway.clock import Clock
+from gateway.login.challenge import ChallengeStore
+from gateway.session.model import SessionStore
+from gateway.settings import Settings
+from gateway.web.agent_api import agent_api
+from gateway.web.failures import answer_failures
+from gateway.web.headers import protect
+from gateway.web.internal import internal, key_set
+from gateway.web.login_pages import login_pages
+from gateway.web.pages import teach_templates
+from gateway.web.parts import Audit, Parts, Signer, Verifier
+from gateway.web.session_pages import session_pages
+
+MAX_BODY_BYTES = 16_384
+"""Largest body of any request whose view sets no limit of its own."""
+
+
+def create_app(
+    *,
+    settings: Settings,
+    clock: Clock,
+    challenges: ChallengeStore,
+    sessions: SessionStore,
+    verifier: Verifier,
+    audit: Audit,
+    signer: Signer,
+) -> Flask:
+    """Return the control plane; it keeps nothing itself, so that several processes can run it.
+
+    :param clock: the one source of time of every view.
+    """
+    parts = Parts(
+        settings=settings,
+        clock=clock,
+        challenges=challenges,
+        sessions=sessions,
+        verifier=verifier,
+        audit=audit,
+        signer=signer,
+    )
+    app = Flask(__name__, static_url_path="/_cps/static")
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    # One spelling of each path: a redirect for "//" would be built from the Host header.
+    app.url_map.merge_slashes = False
+    for blueprint in (agent_api, login_pages, session_pages, internal, key_set):
+        app.register_blueprint(blueprint(parts))
+    teach_templates(app, parts)
+    answer_failures(app, parts)
+    app.after_request(partial(protect, https=settings.portal.origin.startswith("https:")))
+    return app

@@ -1,0 +1,126 @@
+"""What a request that fails gets: a page or JSON with one code and an incident number."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from cps.authtoken.codes import ErrorCode
+from gateway.errors import (
+    HTTP_STATUS,
+    LoginRejectedError,
+    SessionRequiredError,
+    StoreUnavailableError,
+)
+from gateway.web.inbound import client_address
+from gateway.web.parts import Parts
+
+_LOG = logging.getLogger(__name__)
+_DECISIONS = frozenset({"agent.claim", "agent.token", "login.callback"})
+"""The views whose refusals are decisions on a login; the polls of a waiting page are none."""
+_INCIDENT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_INCIDENT_LENGTH = 8
+_MAX_DETAIL = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What went wrong, as it is answered, logged and recorded."""
+
+    code: ErrorCode
+    status: int
+    detail: str
+    """For the audit log alone."""
+
+
+def answer_failures(app: Flask, parts: Parts) -> None:
+    """Answer every exception of *app*'s views, known or not, here and nowhere else."""
+
+    @app.errorhandler(Exception)
+    def _answer(error: Exception) -> Response:
+        failure = explain(error)
+        incident = new_incident()
+        if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The address is left out of the log: its query may hold a code.
+            _LOG.error("incident %s in %s", incident, request.endpoint, exc_info=error)
+        if request.endpoint in _DECISIONS:
+            _record_refusal(parts, failure, incident)
+        response = _page(failure, incident) if _wants_page() else _json(failure, incident)
+        response.status_code = failure.status
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
+
+
+def explain(error: Exception) -> Failure:
+    """Return the code, status and detail of *error*; what nobody foresaw is ``internal``."""
+    match error:
+        case LoginRejectedError():
+            return _failure(error.reason, error.detail)
+        case SessionRequiredError():
+            return _failure(ErrorCode.SESSION_REQUIRED, str(error))
+        case StoreUnavailableError():
+            return _failure(ErrorCode.STORE_UNAVAILABLE, str(error))
+        case RequestEntityTooLarge():
+            return _failure(ErrorCode.REQUEST_TOO_LARGE, "the body is larger than allowed")
+        case NotFound() | MethodNotAllowed():
+            return Failure(
+                code=ErrorCode.REQUEST_FORBIDDEN, status=error.code, detail=type(error).__name__
+            )
+        case HTTPException(code=int(status)) if 400 <= status < 500:
+            return Failure(
+                code=ErrorCode.REQUEST_MALFORMED, status=status, detail=type(error).__name__
+            )
+        case _:
+            return _failure(ErrorCode.INTERNAL, type(error).__name__)
+
+
+def new_incident() -> str:
+    """Return a random number by which one failure is found in the logs, easy to read out."""
+    letters = [secrets.choice(_INCIDENT_LETTERS) for _ in range(_INCIDENT_LENGTH)]
+    half = _INCIDENT_LENGTH // 2
+    return f"{''.join(letters[:half])}-{''.join(letters[half:])}"
+
+
+def _failure(code: ErrorCode, detail: str) -> Failure:
+    status = HTTP_STATUS.get(code, HTTP_STATUS[ErrorCode.INTERNAL])
+    return Failure(code=code, status=status, detail=detail[:_MAX_DETAIL])
+
+
+def _record_refusal(parts: Parts, failure: Failure, incident: str) -> None:
+    try:
+        parts.audit.record(
+            "login_refused",
+            rid=g.get("rid"),
+            reason=failure.code,
+            detail=failure.detail,
+            ref=incident,
+            client=client_address(),
+        )
+    except OSError:
+        # The login is refused all the same; that it could not be recorded stands in the log.
+        _LOG.exception("incident %s could not be recorded", incident)
+
+
+def _wants_page() -> bool:
+    """Return whether a person looks at the answer, and not a program."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    if mode is not None:
+        return mode == "navigate"
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def _json(failure: Failure, incident: str) -> Response:
+    return jsonify({"error": failure.code, "ref": incident})
+
+
+def _page(failure: Failure, incident: str) -> Response:
+    title, sentence = f"error_title.{failure.code}", f"error.{failure.code}"
+    if failure.status == HTTPStatus.NOT_FOUND and failure.code is ErrorCode.REQUEST_FORBIDDEN:
+        title, sentence = "error_page.not_found_title", "error_page.not_found"
+    return make_response(
+        render_template("error.html", title=title, sentence=sentence, incident=incident)
+    )

@@ -1,0 +1,163 @@
+"""What a browser sees of a login: the page that begins it, its state, and the way back."""
+
+import re
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.token import require_rid
+from gateway.errors import LoginRejectedError, SessionRequiredError
+from gateway.login.challenge import ChallengeState, CompletedLogin
+from gateway.login.target import same_origin_target
+from gateway.session.cookie import (
+    COOKIE_BYTES,
+    LOGIN_COOKIE,
+    SESSION_COOKIE,
+    clear_cookie,
+    cookie_hash,
+    set_cookie,
+)
+from gateway.session.model import EndReason
+from gateway.web.inbound import (
+    client_address,
+    login_cookie,
+    require_navigation,
+    require_session,
+    session_key,
+)
+from gateway.web.parts import Parts
+from gateway.web.session_pages import end_session, session_name
+
+AGENT_PORTS = (24951, 24952, 24953)
+"""Loopback ports on which an agent may wait, the usual one first."""
+_TARGET_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_CODE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+def login_pages(parts: Parts) -> Blueprint:
+    """Return the pages of a login.
+
+    Source: docs/reference/protocol.md, steps 1 to 3, 10 and 11.
+    """
+    pages = Blueprint("login", __name__, url_prefix="/_cps")
+
+    @pages.get("/login")
+    def login() -> Response:
+        """Begin a login bound to this browser, and offer the way to the agent (steps 2 and 3)."""
+        require_navigation()
+        now = parts.clock()
+        target_id = _target_id()
+        cookie = login_cookie(parts)
+        # A browser with a login under way keeps its cookie, so that several tabs can log in.
+        if cookie is None or not parts.challenges.knows_browser(cookie_hash(cookie), now=now):
+            cookie = secrets.token_bytes(COOKIE_BYTES)
+        challenge = parts.challenges.create(
+            target_id=target_id, pre_hash=cookie_hash(cookie), now=now
+        )
+        origin = parts.settings.portal.origin
+        response = make_response(
+            render_template(
+                "login.html",
+                rid=challenge.rid,
+                agent_urls=[(port, agent_url(port, challenge.rid, origin)) for port in AGENT_PORTS],
+                seconds=max(0, int((challenge.expires_at - now).total_seconds())),
+                target=_target_url(origin, challenge.target),
+                target_id=target_id,
+            )
+        )
+        lifetime = parts.settings.login.pre_session_seconds
+        response.headers.add("Set-Cookie", set_cookie(LOGIN_COOKIE, cookie, max_age=lifetime))
+        return response
+
+    @pages.get("/login/status")
+    def status() -> Response:
+        """Tell the browser that began a login how far it is; this never logs anybody in."""
+        try:
+            state = _login_state(parts)
+        except LoginRejectedError:
+            # The tab that finished a login took the cookie along: the session speaks for it.
+            if not _has_session(parts):
+                raise
+            state = ChallengeState.USED
+        return jsonify({"state": state})
+
+    @pages.get("/callback")
+    def callback() -> Response:
+        """Open a session for the code with the cookie of the browser that began (step 11)."""
+        require_navigation()
+        now = parts.clock()
+        cookie = login_cookie(parts)
+        old_session = session_key(parts)
+        pre_hash = None if cookie is None else cookie_hash(cookie)
+        completed = parts.challenges.redeem(_code(), pre_hash, now=now)
+        if old_session is not None:
+            end_session(parts, old_session, EndReason.REPLACED)
+        session_cookie = parts.sessions.create(completed.identity, completed.agent_key, now=now)
+        _record_started(parts, session_cookie, completed)
+        response = Response(status=303)
+        response.headers["Location"] = _target_url(parts.settings.portal.origin, completed.target)
+        response.headers.add("Set-Cookie", set_cookie(SESSION_COOKIE, session_cookie))
+        response.headers.add("Set-Cookie", clear_cookie(LOGIN_COOKIE))
+        return response
+
+    return pages
+
+
+def agent_url(port: int, rid: str, origin: str) -> str:
+    """Return the link that carries a login to the agent on this computer.
+
+    :param port: one of ``AGENT_PORTS``.
+    :param rid: the request id, 22 characters.
+    :param origin: the gateway's own, of which the agent is told host and port.
+
+    Source: docs/reference/protocol.md, "Browser to agent".
+    """
+    return f"http://127.0.0.1:{port}/v1/login?r={rid}&o={urlsplit(origin).netloc}"
+
+
+def _target_url(origin: str, target: str) -> str:
+    """Return the address of *target*, absolute: whatever it holds, it cannot name another host."""
+    return origin + same_origin_target(target)
+
+
+def _target_id() -> str | None:
+    """Return the id of the page to return to; without a good one the start page serves."""
+    value = request.args.get("t", "")
+    return value if _TARGET_ID.match(value) else None
+
+
+def _code() -> str:
+    values = request.args.getlist("code")
+    if len(values) != 1 or not _CODE.match(values[0]):
+        raise LoginRejectedError(ErrorCode.CODE_INVALID, "no code of the right form")
+    return values[0]
+
+
+def _login_state(parts: Parts) -> ChallengeState:
+    try:
+        rid = require_rid(request.args.get("r", ""))
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+    cookie = login_cookie(parts)
+    if cookie is None:
+        raise LoginRejectedError(ErrorCode.COOKIE_MISSING, "status without the login cookie")
+    return parts.challenges.state(rid, cookie_hash(cookie), now=parts.clock())
+
+
+def _has_session(parts: Parts) -> bool:
+    try:
+        require_session(parts)
+    except SessionRequiredError:
+        return False
+    return True
+
+
+def _record_started(parts: Parts, session_cookie: bytes, completed: CompletedLogin) -> None:
+    parts.audit.record(
+        "session_started",
+        session=session_name(cookie_hash(session_cookie)),
+        national_id=completed.identity.national_id,
+        client=client_address(),
+    )
