@@ -7,7 +7,6 @@ never gives a PIN try back.
 
 import base64
 import binascii
-import fcntl
 import json
 import os
 import secrets
@@ -129,6 +128,16 @@ class CardImage:
             # The cause is left out: its text may quote the PIN.
             raise CardDataError(f"{path}: not a card of format {FORMAT}") from None
 
+    def content(self, path: bytes) -> bytes:
+        """Return the content of the elementary file *path*.
+
+        :raises LookupError: where there is none.
+        """
+        for file in self.files:
+            if file.path == path and file.content is not None:
+                return file.content
+        raise LookupError(f"no elementary file {path.hex().upper()}")
+
     def write(self, path: Path) -> None:
         """Write the card to the new file *path*, readable by its owner alone.
 
@@ -189,6 +198,9 @@ class CardImage:
 
 
 def _lock(path: Path) -> int:
+    # Only here: Windows, where no software card can run, has no such module.
+    import fcntl
+
     # The card's own file is replaced by each commit, so the lock needs a file that stays.
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such card")

@@ -73,6 +73,9 @@ TECHNICAL = cio.KeyObject(
     public_usage=bytes.fromhex("0102"),
 )
 
+AUTHENTICATION_CERTIFICATE = CONTACT_DF + b"\xc0\x02"
+"""The path of the certificate's file, for tools that make cards; clients find it by the CDF."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
@@ -123,10 +126,10 @@ def personalise_cps3(
     :param made_at: aware.
     :raises ValueError: for a number of another length, or a key that is not its certificate's.
     """
-    _require_digits("serial number", serial, SERIAL_DIGITS)
-    _require_digits("card number", card_number, CARD_NUMBER_DIGITS)
-    _require_digits("PIN", pin, cio.PIN_DIGITS)
-    _require_digits("PUK", puk, cio.PUK_DIGITS)
+    require_digits("serial number", serial, SERIAL_DIGITS)
+    require_digits("card number", card_number, CARD_NUMBER_DIGITS)
+    require_digits("PIN", pin, cio.PIN_DIGITS)
+    require_digits("PUK", puk, cio.PUK_DIGITS)
     for credential in (authentication, signature, technical):
         if credential.certificate.public_key() != credential.key.public_key():
             raise ValueError("a key is not that of its certificate")
@@ -315,6 +318,7 @@ def _luhn_digit(digits: str) -> str:
     return str(-total % 10)
 
 
-def _require_digits(name: str, value: str, count: int) -> None:
+def require_digits(name: str, value: str, count: int) -> None:
+    """Raise ValueError, which does not show *value*, where it is not *count* decimal digits."""
     if len(value) != count or not (value.isascii() and value.isdecimal()):
         raise ValueError(f"a {name} has {count} digits")

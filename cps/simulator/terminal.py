@@ -114,7 +114,10 @@ class SoftwareConnection:
             return self._terminal._card.execute(command)
 
     def transaction(self, *, reset: bool) -> AbstractContextManager[None]:
-        """Hold the card against other connections; at the end reset it if *reset*."""
+        """Hold the card against other connections; at the end reset it if *reset*.
+
+        As by PC/SC, a reset before it began is no error: nothing of the card's state is relied on.
+        """
         return self._transaction(reset)
 
     def close(self) -> None:
@@ -124,6 +127,7 @@ class SoftwareConnection:
     def _transaction(self, reset: bool) -> Iterator[None]:
         with self._terminal._exclusive:
             with self._terminal._changed:
+                self._resets = self._terminal._resets
                 self._require_same_card()
             try:
                 yield
