@@ -18,8 +18,6 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the authority's clock and ours may differ."""
 _PEM_BEGIN = b"-----BEGIN "
-_SEQUENCE = 0x30
-_INTEGER = 0x02
 _TRUE = b"\x01\x01\xff"
 _HASHES: Mapping[x509.ObjectIdentifier, hashes.HashAlgorithm] = MappingProxyType(
     {
@@ -161,21 +159,11 @@ def _require_plain_entries(crl: x509.CertificateRevocationList, der: bytes) -> N
 def _signed_bytes(der: memoryview) -> memoryview:
     """Return the part of a list that its signature covers.
 
-    :param der: a list that the library could read, so that all lengths in it are known to be right.
-    :raises ValueError: where the algorithm inside the signed part is not the one outside.
-
-    Source: RFC 5280 §5.1.1.2, the two algorithm identifiers must be the same.
+    :param der: a list that the library could read, so that all lengths in it are known to be right,
+        and the algorithms named inside and outside of this part are known to be the same.
     """
     whole, _ = _content(der, 0)
-    signed_at, signed_end = _content(der, whole)
-    _, algorithm_end = _content(der, signed_end)
-    outside = der[signed_end:algorithm_end]
-    inside_at = signed_at
-    if der[inside_at] == _INTEGER:
-        _, inside_at = _content(der, inside_at)
-    _, inside_end = _content(der, inside_at)
-    if der[inside_at] != _SEQUENCE or der[inside_at:inside_end] != outside:
-        raise ValueError("the signature algorithms inside and outside differ")
+    _, signed_end = _content(der, whole)
     return der[whole:signed_end]
 
 
