@@ -1,1 +1,1 @@
-"""Commands of ISO/IEC 7816-4 over a connection: channel, commands, file control parameters."""
+"""Commands of ISO/IEC 7816-4: `channel` carries one to the card and back, `commands` are they."""
