@@ -1,1 +1,1 @@
-"""Directory files of ISO/IEC 7816-15 as values, read by one lax decoder."""
+"""Directory files of ISO/IEC 7816-15, which say where a card keeps its keys: bytes to values."""
