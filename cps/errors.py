@@ -14,6 +14,7 @@ CardError
 ├── CardRefusedError          a status word that is not success
 │   └── PINRejectedError      wrong or blocked
 ├── CardDataError             not what the standard allows
+├── PINLengthError            too short or too long for this card; it was not sent
 └── PINCancelledError         the person said no
 """
 
@@ -89,6 +90,15 @@ class PINRejectedError(CardRefusedError):
 
 class CardDataError(CardError):
     """What the card gave is not what the standard allows."""
+
+
+class PINLengthError(CardError):
+    """The PIN has more or fewer digits than this card's; it was not sent, no try was spent."""
+
+    def __init__(self, shortest: int, longest: int) -> None:
+        super().__init__(f"the PIN of this card has {shortest} to {longest} digits")
+        self.shortest = shortest
+        self.longest = longest
 
 
 class PINCancelledError(CardError):

@@ -1,1 +1,1 @@
-"""What a program wants of a card, whatever its generation."""
+"""What a program wants of a CPS card: `card` says it, `recognise` opens one, `ias` is the CPS3."""
