@@ -68,11 +68,18 @@ Value = bytes | str | int | None
 """What a column holds."""
 
 
-class _Connection(sqlite3.Connection):
-    """A connection that weak references can follow, closed with the thread it belongs to."""
+class _ThreadConnection:
+    """One thread's connection, closed as soon as the thread is gone.
+
+    A connection refers to itself through its cache of statements and would only be closed when the
+    garbage collector comes by, its files staying open until then.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
 
     def __del__(self) -> None:
-        self.close()
+        self.connection.close()
 
 
 class Database:
@@ -93,7 +100,7 @@ class Database:
         self._process = os.getpid()
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
         self._closed = False
         self._make_file()
         with self._mapped_errors():
@@ -141,36 +148,35 @@ class Database:
             self._closed = True
             connections = list(self._connections)
         with self._mapped_errors():
-            for connection in connections:
-                connection.close()
+            for held in connections:
+                held.connection.close()
 
-    def _connection(self) -> _Connection:
+    def _connection(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreUnavailableError(f"{self._path.name}: closed")
         if os.getpid() != self._process:
             # SQLite's locks do not survive a fork; going on could corrupt the file.
             raise StoreUnavailableError(f"{self._path.name}: opened before a fork")
-        connection: _Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-        return connection
+        held: _ThreadConnection | None = getattr(self._local, "held", None)
+        if held is None:
+            held = _ThreadConnection(self._connect())
+            self._local.held = held
+            with self._lock:
+                self._connections.add(held)
+        return held.connection
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path.absolute().as_uri() + "?mode=rw",
             uri=True,
             timeout=self._busy_seconds,
             isolation_level=None,
             check_same_thread=False,  # Only close() comes from another thread.
-            factory=_Connection,
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = FULL")
         # Names of people and nonces do not stay behind in pages that are free again.
         connection.execute("PRAGMA secure_delete = ON")
-        with self._lock:
-            self._connections.add(connection)
         return connection
 
     def _make_file(self) -> None:
@@ -186,7 +192,7 @@ class Database:
             reason = "other users can open it; take that away with chmod go="
             raise ConfigurationError(str(self._path), "(file)", reason)
 
-    def _enter_wal_mode(self, connection: _Connection) -> None:
+    def _enter_wal_mode(self, connection: sqlite3.Connection) -> None:
         # SQLite answers "locked" at once, without waiting, where two processes do this together.
         deadline = time.monotonic() + self._busy_seconds
         while True:
