@@ -67,24 +67,41 @@ async def pass_websocket(
     browser: web.WebSocketResponse[bool] = web.WebSocketResponse(
         protocols=(upstream.protocol,) if upstream.protocol else (),
         autoping=False,
+        autoclose=False,
         compress=False,
         max_msg_size=MAX_MESSAGE_BYTES,
     )
     try:
         await browser.prepare(request)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_pass_messages(browser, upstream))
-            both.create_task(_pass_messages(upstream, browser))
+        code, reason = await _first_end(browser, upstream)
+        # The portal first: with the browser's connection this task ends too.
+        await upstream.close(code=code, message=reason)
+        await browser.close(code=code, message=reason)
     finally:
         await upstream.close(code=WSCloseCode.GOING_AWAY)
     return browser
 
 
-async def _pass_messages(source: _Side, sink: _Side) -> None:
-    """Pass messages from *source* until it ends, then end *sink* for the same reason."""
-    while True:
-        message = await source.receive()
-        try:
+async def _first_end(one: _Side, other: _Side) -> tuple[int, bytes]:
+    """Pass messages both ways until one side ends; return the code and reason it gave."""
+    tasks = (
+        asyncio.create_task(_pass_messages(one, other)),
+        asyncio.create_task(_pass_messages(other, one)),
+    )
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _pass_messages(source: _Side, sink: _Side) -> tuple[int, bytes]:
+    """Pass messages from *source* until it ends, and return the code and reason it gave."""
+    try:
+        while True:
+            message = await source.receive()
             match message.type:
                 case WSMsgType.TEXT:
                     await sink.send_str(message.data)
@@ -94,13 +111,15 @@ async def _pass_messages(source: _Side, sink: _Side) -> None:
                     await sink.ping(message.data)
                 case WSMsgType.PONG:
                     await sink.pong(message.data)
+                case WSMsgType.CLOSE:
+                    return _sendable(message.data), (message.extra or "").encode()
                 case _:
-                    code = source.close_code
-                    if code is None or code not in _SENDABLE_CODES:
-                        code = WSCloseCode.OK
-                    await sink.close(code=code, message=(message.extra or "").encode())
-                    return
-        except ConnectionError:
-            # The other side is gone; what it closed with, its own task passes on.
-            await source.close(code=WSCloseCode.GOING_AWAY)
-            return
+                    # A message too large or broken, or a lost connection; the code says which.
+                    return _sendable(source.close_code), b""
+    except ConnectionError:
+        return WSCloseCode.GOING_AWAY, b""
+
+
+def _sendable(code: int | None) -> int:
+    """Return *code* where it may be sent; some only say that none was received."""
+    return code if code is not None and code in _SENDABLE_CODES else WSCloseCode.GOING_AWAY

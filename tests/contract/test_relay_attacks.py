@@ -1,0 +1,558 @@
+"""The attacks on login layers, each against the real relay, between raw sockets.
+
+A probe has leaked when the portal sees it. The letters are groups of attacks: H header fields,
+P paths, R addressing, S smuggling, M methods, U upgrades, C cookies, X internal paths.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cps.authtoken.encoding import b64url_encode
+from gateway.session.cookie import SESSION_COOKIE
+from tests.support.relay import (
+    HOST,
+    Message,
+    RawServer,
+    RunningRelay,
+    cookie_field,
+    echo,
+    portal_and_relay,
+    raw_request,
+)
+
+
+class Attacked:
+    """A relay with a portal behind it and one session that is good."""
+
+    def __init__(self, relay: RunningRelay, portal: RawServer) -> None:
+        self.relay = relay
+        self.portal = portal
+        self.cookie = relay.log_in()
+
+    def probe(self, raw: bytes) -> Message:
+        """Send *raw* and return the answer; the portal's memory begins anew."""
+        self.portal.forget()
+        return self.relay.ask(raw)
+
+    def send(self, target: str = "/", *fields: str, method: str = "GET") -> Message:
+        """Send a request with the good session."""
+        return self.probe(raw_request(target, *fields, method=method, cookie=self.cookie))
+
+    def with_cookie_field(self, value: str) -> Message:
+        """Send a request with this Cookie field."""
+        return self.probe(raw_request("/", f"Cookie: {value}"))
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    portal = RawServer(echo)
+    with portal_and_relay(tmp_path_factory.mktemp("relay"), portal) as relay:
+        yield Attacked(relay, portal)
+
+
+def _seen(message: Message) -> list[tuple[str, str]]:
+    """Return the header fields that the portal saw, names in lower case."""
+    assert message.status == 200, message
+    return [(name.lower(), value) for name, value in json.loads(message.body)["fields"]]
+
+
+def _assert_refused(attacked: Attacked, answer: Message, *statuses: int) -> None:
+    assert answer.status in statuses, answer
+    assert attacked.portal.all_received == b""
+
+
+SPELLINGS = ["X-CPS-Subject", "x-cps-subject", "X-Cps-SUBJECT"]
+FOLDED = ["X_CPS_Subject", "X.CPS.Subject", "X-CPS_Subject", "x_cps-subject", "X~CPS~Subject"]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_h1_an_identity_field_of_the_browser_is_replaced(attacked: Attacked, name: str) -> None:
+    fields = _seen(attacked.send("/", f"{name}: evil", f"{name}: evil"))
+    assert [v for n, v in fields if n == "x-cps-subject"] == ["899900000013"]
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_h2_a_name_that_others_fold_to_ours_is_dropped(attacked: Attacked, name: str) -> None:
+    fields = _seen(attacked.send("/", f"{name}: evil"))
+    assert "evil" not in [value for _, value in fields]
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["X-CPS-Subject", "X-CPS-Assertion", "X-Forwarded-For", "Forwarded", "Host", "x-cps-name"],
+)
+def test_h3_connection_cannot_make_our_fields_disappear(attacked: Attacked, named: str) -> None:
+    fields = _seen(attacked.send("/", f"Connection: close, {named}"))
+    names = [name for name, _ in fields]
+    assert names.count(named.lower()) == 1
+    assert not [v for n, v in fields if n == "connection" and named.lower() in v.lower()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["X-CPS-Subject : evil", "Accept: a\r\n X-CPS-Subject: evil", "Accept: a\r\n\tfolded"],
+    ids=["space before colon", "folded line", "folded with tab"],
+)
+def test_h4_malformed_field_lines_are_refused(attacked: Attacked, line: str) -> None:
+    _assert_refused(attacked, attacked.send("/", line), 400)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Client-Cert: :MIIB:",
+        "Client-Cert-Chain: :MIIB:",
+        "Forwarded: for=6.6.6.6",
+        "Front-End-Https: on",
+        "Proxy: http://evil.example",
+        "Proxy-Authorization: Basic ZXZpbA==",
+        "Remote-User: evil",
+        "REMOTE_USER: evil",
+        "True-Client-IP: 6.6.6.6",
+        "X-Client-Cert: evil",
+        "X-CPS-Client: 6.6.6.6",
+        "X-CPS-Whatever: evil",
+        "X-Forwarded-Prefix: /evil",
+        "X-Forwarded-Uri: /evil",
+        "X-Forwarded-User: evil",
+        "X_Forwarded_Host: evil",
+        "X-HTTP-Method-Override: DELETE",
+        "X-Original-URI: /evil",
+        "X-Original-URL: /evil",
+        "X-Real-IP: 6.6.6.6",
+        "X-Remote-User: evil",
+        "X-Rewrite-URL: /evil",
+        "X-SSL-Client-Cert: evil",
+        "X-SSL-Client-S-DN: CN=evil",
+    ],
+)
+def test_h6_claims_of_the_browser_do_not_pass(attacked: Attacked, line: str) -> None:
+    name, _, value = line.partition(": ")
+    fields = _seen(attacked.send("/", line))
+    assert value not in [v for _, v in fields]
+    assert name.lower() not in [n for n, v in fields if v == value]
+
+
+def test_h6_what_the_gateway_says_of_the_way_stands_once(attacked: Attacked) -> None:
+    fields = _seen(
+        attacked.send(
+            "/",
+            "X-Forwarded-For: 6.6.6.6",
+            "X-Forwarded-Host: evil.example",
+            "X-Forwarded-Proto: http",
+            "Forwarded: for=6.6.6.6;host=evil.example",
+        )
+    )
+    said = {n: v for n, v in fields if "forwarded" in n}
+    assert said == {
+        "forwarded": f'for=127.0.0.1;host="{HOST}";proto=https',
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-host": HOST,
+        "x-forwarded-proto": "https",
+    }
+    assert len([n for n, _ in fields if "forwarded" in n]) == len(said)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["X-Original-URI: /public", "X-Forwarded-Uri: /public", "User-Agent: kube-probe/1.0"],
+)
+def test_h7_no_field_opens_the_portal_without_a_session(attacked: Attacked, line: str) -> None:
+    _assert_refused(attacked, attacked.probe(raw_request("/", line)), 401)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x7f", "\r"], ids=ascii)
+def test_h8_control_characters_in_a_field_are_refused(attacked: Attacked, character: str) -> None:
+    _assert_refused(attacked, attacked.send("/", f"Accept: a{character}b"), 400)
+
+
+NOT_CANONICAL = [
+    "/public/../admin",
+    "/..",
+    "/a/.",
+    "/./admin",
+    "/%2e%2e/admin",
+    "/.%2e/admin",
+    "/%2e./admin",
+    "/..%2fadmin",
+    "/%2E%2E%2Fadmin",
+    "/..%5cadmin",
+    "/public/..;/admin",
+    "/admin;x=1",
+    "/admin%3bx=1",
+    "/%252e%252e/admin",
+    "/%c0%ae%c0%ae/admin",
+    "/%ff",
+    "/a#b",
+    "/a?b#c",
+    "/a%23b",
+    "//admin",
+    "/a//b",
+    "/a\\b",
+    "/%00",
+    "/a%0d%0ab",
+    "/a%0ab",
+    "/%",
+    "/%zz",
+    '/"',
+    "/<a>",
+    "/\u00e9",
+    "/a?\u00e9",
+    "admin",
+    "*",
+    "http://portal.example/",
+    "http://evil.example/",
+    "https://portal.example/",
+    "//evil.example/",
+]
+
+
+@pytest.mark.parametrize("target", NOT_CANONICAL, ids=ascii)
+def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/a/b/",
+        "/%61dmin",
+        "/ADMIN",
+        "/admin%20",
+        "/caf%C3%A9",
+        "/a?x=/public/../&y=%2e%2e%00//;",
+        "/a?",
+        "/...",
+        "/.well-known/x",
+        "/a,b=c@d:e!$&'()*+~",
+        "/_cpsx",
+        "/x/_cps/y",
+    ],
+)
+def test_p_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, target: str) -> None:
+    answer = attacked.send(target)
+    assert answer.status == 200
+    # An empty query is the only thing that is lost.
+    expected = target.removesuffix("?")
+    assert json.loads(answer.body)["first"] == f"GET {expected} HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/_cps%2flogin",
+        "/%5fcps/login",
+        "/_c%70s/login",
+        "/_CPS/login",
+        "/_Cps",
+        "/%5FCPS/internal/enter",
+        "/_cps/%69nternal/enter",
+        "/_cps/login%20",
+        "/_c%70s",
+        "/_cp%C5%BF/login",
+        "/%EF%BC%BFcps/login",
+        "/_cps%EF%BC%8Flogin",
+        "/_cps//login",
+        "/_cps/../x",
+        "/x/../_cps/login",
+        "/_cps/./login",
+        "/_cps;x/login",
+    ],
+)
+@pytest.mark.parametrize("with_session", [True, False], ids=["session", "no session"])
+def test_p_the_control_planes_path_has_one_spelling(
+    attacked: Attacked, target: str, with_session: bool
+) -> None:
+    answer = attacked.send(target) if with_session else attacked.probe(raw_request(target))
+    _assert_refused(attacked, answer, 400)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "portal.example:443",
+        "portal.example.",
+        "PORTAL.example",
+        "a/@portal.example",
+        "portal.example@evil.example",
+        "",
+    ],
+)
+def test_r_another_host_is_refused(attacked: Attacked, host: str) -> None:
+    raw = raw_request("/", host=host, cookie=attacked.cookie)
+    _assert_refused(attacked, attacked.probe(raw), 400, 421)
+
+
+def test_r_two_hosts_are_refused(attacked: Attacked) -> None:
+    _assert_refused(attacked, attacked.send("/", f"Host: {HOST}"), 400)
+    _assert_refused(attacked, attacked.send("/", "Host: evil.example"), 400)
+
+
+def test_r_a_missing_host_is_refused(attacked: Attacked) -> None:
+    raw = f"GET / HTTP/1.1\r\nCookie: {cookie_field(attacked.cookie)}\r\n\r\n".encode()
+    _assert_refused(attacked, attacked.probe(raw), 400)
+
+
+SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Length: 4", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Content-Length: 4"],
+        ["Content-Length: 4", "Content-Length: 5"],
+        ["Content-Length: 4", "Content-Length: 4"],
+        ["Content-Length: +4"],
+        ["Content-Length: 4, 4"],
+        ["Content-Length: 0x4"],
+        ["Content-Length: -1"],
+        ["Content-Length: 4 "],
+        ["Content-Length:"],
+        ["Transfer-Encoding: xchunked"],
+        ["Transfer-Encoding: chunked, identity"],
+        ["Transfer-Encoding: identity"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: \x0bchunked"],
+        ["Transfer-Encoding : chunked"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
+        ["Transfer_Encoding: chunked", "Content-Length: 4"],
+    ],
+    ids=ascii,
+)
+def test_s_a_body_whose_end_is_unclear_smuggles_nothing(
+    attacked: Attacked, lines: list[str]
+) -> None:
+    head = raw_request("/upload", *lines, method="POST", cookie=attacked.cookie)
+    answer = attacked.probe(head + b"0\r\n\r\n" + SMUGGLED.encode())
+    assert b"smuggled" not in attacked.portal.all_received.split(b"\r\n\r\n")[0]
+    assert b"GET /smuggled" not in attacked.portal.all_received
+    if answer.status == 200:
+        # The one reading left: the length or the chunks that were stated alone.
+        assert json.loads(answer.body)["body"] in ("", "0\r\n\r")
+
+
+def test_s_chunks_on_http_1_0_are_refused(attacked: Attacked) -> None:
+    raw = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
+    _assert_refused(
+        attacked,
+        attacked.probe(raw.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n"),
+        400,
+        505,
+    )
+
+
+@pytest.mark.parametrize(
+    "version", [b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.2", b"HTTQ/1.1"]
+)
+def test_s_other_versions_are_refused(attacked: Attacked, version: bytes) -> None:
+    raw = raw_request("/", cookie=attacked.cookie).replace(b"HTTP/1.1", version)
+    _assert_refused(attacked, attacked.probe(raw), 400, 505)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\nHost: portal.example\n\n",
+        b"GET / HTTP/1.1\r\nHost: portal.example\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: portal.example\r\n\r\n",
+        b"GET\t/ HTTP/1.1\r\nHost: portal.example\r\n\r\n",
+        b"GET / x HTTP/1.1\r\nHost: portal.example\r\n\r\n",
+        b" GET / HTTP/1.1\r\nHost: portal.example\r\n\r\n",
+    ],
+    ids=ascii,
+)
+def test_s_malformed_request_lines_and_bare_line_feeds_reach_nobody(
+    attacked: Attacked, raw: bytes
+) -> None:
+    _assert_refused(attacked, attacked.probe(raw), 400, 401)
+
+
+def test_s_chunk_extensions_and_trailers_do_not_pass(attacked: Attacked) -> None:
+    head = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
+    answer = attacked.probe(head + b"2;x=1\r\nab\r\n0\r\nX-CPS-Subject: evil\r\n\r\n")
+    assert answer.status in (200, 400)
+    assert b"evil" not in attacked.portal.all_received
+    assert b"x=1" not in attacked.portal.all_received
+
+
+def test_s_expect_is_answered_here_and_does_not_pass(attacked: Attacked) -> None:
+    attacked.portal.forget()
+    with attacked.relay.wire() as wire:
+        wire.send(
+            raw_request(
+                "/",
+                "Expect: 100-continue",
+                "Content-Length: 2",
+                method="POST",
+                cookie=attacked.cookie,
+            )
+        )
+        assert wire.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.send(b"ab")
+        answer = wire.response(to="POST")
+    assert json.loads(answer.body)["body"] == "ab"
+    assert "expect" not in dict(_seen(answer))
+
+
+def test_s_nobody_without_a_session_is_invited_to_send(attacked: Attacked) -> None:
+    raw = raw_request("/", "Expect: 100-continue", "Content-Length: 2", method="POST")
+    attacked.portal.forget()
+    with attacked.relay.wire() as wire:
+        wire.send(raw)
+        assert wire.until(b"\r\n").startswith(b"HTTP/1.1 401 ")
+    assert attacked.portal.all_received == b""
+
+
+def test_s_an_unknown_expectation_is_refused(attacked: Attacked) -> None:
+    _assert_refused(attacked, attacked.send("/", "Expect: magic", method="POST"), 417)
+
+
+def test_s_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> None:
+    bad = raw_request("//x", cookie=attacked.cookie)
+    good = raw_request("/second", cookie=attacked.cookie)
+    attacked.portal.forget()
+    with attacked.relay.wire() as wire:
+        wire.send(bad + good)
+        assert wire.response().status == 400
+        assert wire.rest() == b""
+    assert attacked.portal.all_received == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "statuses"),
+    [
+        ("TRACE", (405,)),
+        ("PROPFIND", (405,)),
+        ("LOCK", (405,)),
+        ("get", (400,)),
+        ("FOO", (400, 405)),
+        ("GE T", (400,)),
+    ],
+)
+def test_m_other_methods_are_refused(
+    attacked: Attacked, method: str, statuses: tuple[int, ...]
+) -> None:
+    _assert_refused(attacked, attacked.send(method=method), *statuses)
+
+
+def test_m_connect_opens_no_tunnel(attacked: Attacked) -> None:
+    answer = attacked.send("evil.example:443", method="CONNECT")
+    _assert_refused(attacked, answer, 400, 405)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ"],
+        ["Connection: Upgrade", "Upgrade: TLS/1.0"],
+        ["Connection: Upgrade", "Upgrade: websocket, h2c"],
+        ["Connection: Upgrade", "Upgrade: websocket"],
+        ["Upgrade: websocket"],
+    ],
+    ids=["h2c", "tls", "websocket or h2c", "websocket without key", "without connection"],
+)
+def test_u_other_upgrades_are_refused(attacked: Attacked, lines: list[str]) -> None:
+    _assert_refused(attacked, attacked.send("/", *lines), 400)
+
+
+def test_u_an_http_2_preface_is_refused(attacked: Attacked) -> None:
+    _assert_refused(attacked, attacked.probe(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 400, 405, 505)
+
+
+class TestCookies:
+    """C: which cookie opens the portal, and what the portal sees of it."""
+
+    def test_two_session_cookies_are_refused(self, attacked: Attacked) -> None:
+        good, bad = cookie_field(attacked.cookie), f"{SESSION_COOKIE}={'A' * 43}"
+        for value in (f"{good}; {bad}", f"{bad}; {good}"):
+            _assert_refused(attacked, attacked.with_cookie_field(value), 400)
+
+    def test_two_cookie_fields_count_as_one(self, attacked: Attacked) -> None:
+        answer = attacked.send("/", f"Cookie: {SESSION_COOKIE}={'A' * 43}")
+        _assert_refused(attacked, answer, 400)
+
+    @pytest.mark.parametrize(
+        "spelling",
+        [
+            "\u2000{name}={value}",
+            "\u00a0{name}={value}",
+            "={name}={value}",
+            '{name}="{value}"',
+            "{name}={value}=",
+            "{name} ={value}",
+            "{lower}={value}",
+            "{name}%20={value}",
+            "{name}={value}A",
+        ],
+        ids=ascii,
+    )
+    def test_another_spelling_is_not_the_session(self, attacked: Attacked, spelling: str) -> None:
+        value = b64url_encode(attacked.cookie)
+        spelt = spelling.format(name=SESSION_COOKIE, lower=SESSION_COOKIE.lower(), value=value)
+        answer = attacked.with_cookie_field(spelt.encode("utf-8").decode("latin-1"))
+        _assert_refused(attacked, answer, 401)
+
+    def test_a_version_attribute_before_the_session_changes_nothing(
+        self, attacked: Attacked
+    ) -> None:
+        answer = attacked.with_cookie_field(f"$Version=1; {cookie_field(attacked.cookie)}")
+        assert answer.status == 200
+
+    def test_too_many_cookies_are_refused(self, attacked: Attacked) -> None:
+        pad = "a=" + "b" * 9000
+        answer = attacked.with_cookie_field(f"{pad}; {cookie_field(attacked.cookie)}")
+        _assert_refused(attacked, answer, 431)
+
+    def test_the_portal_never_sees_our_cookies(self, attacked: Attacked) -> None:
+        ours = cookie_field(attacked.cookie)
+        answer = attacked.with_cookie_field(f"a=1; {ours}; __Host-cps-login={'B' * 43}; b=2")
+        assert dict(_seen(answer))["cookie"] == "a=1; b=2"
+        assert b"__Host-cps" not in attacked.portal.all_received
+
+    def test_our_cookies_alone_leave_no_field(self, attacked: Attacked) -> None:
+        answer = attacked.with_cookie_field(cookie_field(attacked.cookie))
+        assert "cookie" not in dict(_seen(answer))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/_cps/internal", "/_cps/internal/enter", "/_cps/INTERNAL/enter", "/_cps/internal/x/y"],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_x_internal_paths_do_not_exist_outside(
+    attacked: Attacked, target: str, method: str
+) -> None:
+    _assert_refused(attacked, attacked.send(target, method=method), 404)
+
+
+def test_x_the_control_plane_is_told_the_real_client(attacked: Attacked) -> None:
+    raw = raw_request("/_cps/session", "X-CPS-Client: 6.6.6.6", "X_CPS_Client: 6.6.6.6")
+    fields = [(n.lower(), v) for n, v in json.loads(attacked.probe(raw).body)["fields"]]
+    assert [v for n, v in fields if "client" in n] == ["127.0.0.1"]
+
+
+def test_d_a_huge_head_is_refused(attacked: Attacked) -> None:
+    answer = attacked.send("/", "X-Padding: " + "a" * 65536)
+    _assert_refused(attacked, answer, 431)
+
+
+def test_d_many_fields_are_refused(attacked: Attacked) -> None:
+    answer = attacked.send("/", *(f"X-{n}: a" for n in range(500)))
+    _assert_refused(attacked, answer, 400, 431)
+
+
+def test_d_many_small_fields_past_the_limit_are_refused(attacked: Attacked) -> None:
+    answer = attacked.send("/", *(f"X-{n}: {'a' * 400}" for n in range(60)))
+    _assert_refused(attacked, answer, 431)
+
+
+def test_d_a_body_of_the_control_plane_is_bounded(attacked: Attacked) -> None:
+    raw = raw_request("/_cps/agent/token", "Content-Length: 65537", method="POST")
+    assert attacked.probe(raw).status == 413
+    chunked = raw_request("/_cps/agent/token", "Transfer-Encoding: chunked", method="POST")
+    assert attacked.probe(chunked + b"10001\r\n" + b"a" * 0x10001 + b"\r\n").status == 413

@@ -1,0 +1,177 @@
+"""The engine: its server, its TLS and its limits."""
+
+import ssl
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import http_parser
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.clock import system_clock
+from gateway.edge import embedded
+from gateway.edge.embedded import require_safe_parser, tls_context
+from gateway.errors import ConfigurationError
+from gateway.settings import ListenSettings
+from tests.support.relay import (
+    HOST,
+    RawServer,
+    Wire,
+    echo,
+    portal_and_relay,
+    raw_request,
+    relay_settings,
+    running_relay,
+)
+
+
+@pytest.fixture(scope="module")
+def listen(tmp_path_factory: pytest.TempPathFactory) -> ListenSettings:
+    """Settings with a certificate of the portal's name and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    now = system_clock()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "locked.pem").write_bytes(
+        key.private_bytes(
+            pem,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"password"),
+        )
+    )
+    return ListenSettings(
+        tls_certificate=folder / "cert.pem", tls_key=folder / "key.pem"
+    ).model_copy(update={"port": 0})
+
+
+def test_the_compiled_parser_is_there() -> None:
+    require_safe_parser()
+
+
+def test_the_other_parser_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
+    with pytest.raises(ConfigurationError, match="compiled HTTP parser"):
+        require_safe_parser()
+
+
+def test_without_a_certificate_there_is_no_tls() -> None:
+    assert tls_context(ListenSettings()) is None
+
+
+def test_a_portal_is_served_over_tls(tmp_path: Path, listen: ListenSettings) -> None:
+    portal = RawServer(echo)
+    client = ssl.create_default_context(cafile=str(listen.tls_certificate))
+    with portal.on_port() as upstream:
+        settings = relay_settings(tmp_path, upstream=upstream)
+        settings = settings.model_copy(update={"listen": listen})
+        with (
+            running_relay(settings, tmp_path / "none.sock") as relay,
+            relay.wire(client) as wire,
+        ):
+            wire.send(raw_request("/", cookie=relay.log_in()))
+            assert wire.response().status == 200
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+def test_tls_before_1_2_is_refused(
+    tmp_path: Path, listen: ListenSettings, version: ssl.TLSVersion
+) -> None:
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    client.set_ciphers("ALL:@SECLEVEL=0")
+    client.minimum_version = client.maximum_version = version
+    settings = relay_settings(tmp_path, upstream="http://127.0.0.1:9")
+    settings = settings.model_copy(update={"listen": listen})
+    with running_relay(settings, tmp_path / "none.sock") as relay:
+        if version < ssl.TLSVersion.TLSv1_2:
+            with pytest.raises(ssl.SSLError):
+                Wire.open(relay.address, client)
+        else:
+            with relay.wire(client) as wire:
+                wire.send(raw_request("/"))
+                assert wire.response().status == 401
+
+
+def test_a_key_that_does_not_fit_is_named(listen: ListenSettings, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        tls_context(listen.model_copy(update={"tls_key": other}))
+    assert caught.value.key == "listen.tls_certificate"
+
+
+def test_a_locked_key_is_an_error_and_no_prompt(listen: ListenSettings) -> None:
+    assert listen.tls_key is not None
+    locked = listen.tls_key.with_name("locked.pem")
+    with pytest.raises(ConfigurationError):
+        tls_context(listen.model_copy(update={"tls_key": locked}))
+
+
+def test_a_browser_that_sends_no_request_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "IDLE_SECONDS", 0.1)
+    with portal_and_relay(tmp_path, RawServer(echo)) as relay:
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost: portal"):
+            with relay.wire() as wire:
+                wire.send(begun)
+                assert wire.rest() == b""
+
+
+def test_connections_past_the_limit_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "MAX_CONNECTIONS", 2)
+    with portal_and_relay(tmp_path, RawServer(echo)) as relay:
+        with relay.wire() as one, relay.wire() as two:
+            for wire in (one, two):
+                wire.send(raw_request("/"))
+                assert wire.response().status == 401
+            with relay.wire() as third:
+                assert third.rest() == b""
+        assert relay.ask(raw_request("/")).status == 401
+
+
+def test_stopping_lets_an_answer_end(tmp_path: Path) -> None:
+    stopping = threading.Event()
+
+    def slow(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        stopping.wait(2)
+        wire.send(b"b")
+
+    with portal_and_relay(tmp_path, RawServer(slow)) as relay, relay.wire() as wire:
+        wire.send(raw_request("/", cookie=relay.log_in()))
+        wire.until(b"\r\n\r\na")
+        relay.stop()
+        stopping.set()
+        assert wire.rest() == b"b"
