@@ -298,19 +298,20 @@ def _explain(error: ErrorDetails) -> Sequence[tuple[str, str]]:
         return ()
     if kind == "extra_forbidden":
         return ((key, "is not a setting" + _nearest(key)),)
-    reason = _REASONS.get(kind, error["msg"])
-    return ((key, reason.format(input=repr(error["input"])[:60], **facts)),)
+    if kind not in _REASONS:
+        return ((key, error["msg"]),)
+    return ((key, _REASONS[kind].format(input=repr(error["input"])[:60], **facts)),)
 
 
 def _nearest(key: str) -> str:
     """Return a hint at the setting that was probably meant by the unknown *key*."""
-    known = tuple(_keys(Settings))
     table, _, name = key.rpartition(".")
-    siblings = [k for k in known if k.rpartition(".")[0] == table]
+    known = [(k, *k.rpartition(".")[::2]) for k in _keys(Settings)]
     # The right name in a wrong table is as common as a slip of the pen.
-    found = difflib.get_close_matches(key, siblings, n=1) or [
-        k for k in known if k.rpartition(".")[2] == name
-    ]
+    found = [k for k, _, known_name in known if known_name == name]
+    if not found:
+        siblings = {known_name: k for k, known_table, known_name in known if known_table == table}
+        found = [siblings[n] for n in difflib.get_close_matches(name, siblings, n=1)]
     return f"; did you mean {found[0]}?" if found else ""
 
 

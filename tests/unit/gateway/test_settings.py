@@ -1,0 +1,416 @@
+import importlib
+import re
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import annotated_types
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from gateway.errors import ConfigurationError
+from gateway.settings import MAX_RUNTIME_DIR_BYTES, Settings, create_directories
+from tests.support.settings_files import MINIMAL, faults, settings_folder, with_line, write
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return settings_folder(tmp_path)
+
+
+def test_the_smallest_file_is_enough(folder: Path) -> None:
+    settings = Settings.load(write(folder, MINIMAL))
+    assert settings.environment == "production"
+    assert settings.state_dir == folder / "state"
+    assert settings.runtime_dir == settings.state_dir
+    assert settings.portal.audience == "https://portal.example"
+    assert settings.trust.crls == (folder / "root.crl", folder / "intermediate.crl")
+    assert settings.login.card_types == ("CPS",)
+    assert settings.audit.file is None
+
+
+def test_every_setting_can_be_given(folder: Path) -> None:
+    settings = Settings.load(
+        write(
+            folder,
+            """
+            environment = "test"
+            state_dir = "state"
+            runtime_dir = "run"
+            [portal]
+            origin = "https://portal.example:8443"
+            upstream = "https://[::1]:9000"
+            label = "Portail tiers payant, été"
+            audience = "tiers-payant"
+            [listen]
+            address = "0.0.0.0"
+            port = 443
+            tls_certificate = "tls.pem"
+            tls_key = "tls.key"
+            [trust]
+            anchors = ["root.pem"]
+            intermediates = ["intermediate.pem"]
+            crls = ["root.crl"]
+            [login]
+            card_types = ["CPS", "CPE"]
+            professions = [10, 60]
+            challenge_seconds = 60
+            code_seconds = 10
+            pre_session_seconds = 100
+            token_bytes = 8000
+            min_agent = "1.2.3"
+            targets = 200
+            target_seconds = 600
+            challenges = 300
+            [session]
+            idle_seconds = 600
+            absolute_seconds = 1200
+            touch_seconds = 10
+            [limits]
+            header_bytes = 8192
+            body_bytes = 2000000
+            cookie_bytes = 4096
+            upstream_connect_seconds = 2
+            upstream_read_seconds = 20
+            store_seconds = 3
+            [audit]
+            file = "audit.jsonl"
+            """,
+        )
+    )
+    given = settings.model_dump()
+    default = Settings.load(write(folder, MINIMAL)).model_dump()
+    for key in keys():
+        table, _, name = key.rpartition(".")
+        one, other = (values[table] if table else values for values in (given, default))
+        if key not in {"state_dir", "trust.anchors", "trust.intermediates"}:
+            assert one[name] != other[name], key
+
+
+def test_an_absolute_path_stays(folder: Path) -> None:
+    text = with_line("trust", f'anchors = ["{folder}/root.pem"]')
+    assert Settings.load(write(folder, text)).trust.anchors == (folder / "root.pem",)
+
+
+def test_settings_cannot_change(folder: Path) -> None:
+    settings = Settings.load(write(folder, MINIMAL))
+    with pytest.raises(ValidationError):
+        settings.session.idle_seconds = 1
+    with pytest.raises(ValidationError):
+        settings.environment = "test"
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    ["https://portal.example", "http://127.0.0.1:8443", "https://127.0.0.1:8443"],
+)
+def test_the_upstream_is_not_the_gateway(folder: Path, upstream: str) -> None:
+    found = faults(folder, with_line("portal", f'upstream = "{upstream}"'))
+    assert "itself" in found["portal.upstream"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "origin", "fine"),
+    [
+        ("production", "https://portal.example", True),
+        ("production", "http://portal.example", False),
+        ("production", "http://127.0.0.1:9000", False),
+        ("production", "http://localhost:9000", False),
+        ("test", "https://portal.example", True),
+        ("test", "http://portal.example", False),
+        ("test", "http://127.0.0.1.portal.example", False),
+        ("test", "http://192.168.1.5", False),
+        ("test", "http://127.0.0.1:9000", True),
+        ("test", "http://localhost:9000", True),
+        ("test", "http://[::1]:9000", True),
+    ],
+)
+def test_http_is_for_a_test_on_this_machine_alone(
+    folder: Path, environment: str, origin: str, fine: bool
+) -> None:
+    text = with_line("", f'environment = "{environment}"')
+    text = with_line("portal", f'origin = "{origin}"', text)
+    if fine:
+        assert Settings.load(write(folder, text)).portal.origin == origin
+    else:
+        assert "https is wanted" in faults(folder, text)["portal.origin"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["0.0.0.0", "::", "192.168.1.5", "2001:db8::1"],  # noqa: S104 - refused is what is tested
+)
+def test_other_machines_are_served_with_tls_alone(folder: Path, address: str) -> None:
+    text = with_line("listen", f'address = "{address}"')
+    assert "tls_certificate" in faults(folder, text)["listen.address"]
+    text = with_line("listen", 'tls_certificate = "tls.pem"\ntls_key = "tls.key"', text)
+    assert Settings.load(write(folder, text)).listen.address == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1"])
+def test_this_machine_may_be_served_without_tls(folder: Path, address: str) -> None:
+    text = with_line("listen", f'address = "{address}"')
+    assert Settings.load(write(folder, text)).listen.tls_certificate is None
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('tls_certificate = "tls.pem"', "listen.tls_key"),
+        ('tls_key = "tls.key"', "listen.tls_certificate"),
+    ],
+    ids=["certificate alone", "key alone"],
+)
+def test_tls_files_come_together(folder: Path, line: str, key: str) -> None:
+    assert set(faults(folder, with_line("listen", line))) == {key}
+
+
+def test_tls_wants_an_https_origin(folder: Path) -> None:
+    text = with_line("listen", 'tls_certificate = "tls.pem"\ntls_key = "tls.key"')
+    text = with_line("", 'environment = "test"', text)
+    text = with_line("portal", 'origin = "http://127.0.0.1:8443"', text)
+    assert set(faults(folder, text)) == {"portal.origin"}
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "key"),
+    [
+        pytest.param("session", "idle_seconds = 14401", "session.idle_seconds", id="idle"),
+        pytest.param("session", "idle_seconds = 60\ntouch_seconds = 31", "session.touch_seconds",
+                     id="touch"),
+        pytest.param("login", "challenge_seconds = 271", "login.pre_session_seconds", id="cookie"),
+        pytest.param("limits", "cookie_bytes = 16385", "limits.cookie_bytes", id="cookies"),
+        pytest.param("", f'runtime_dir = "{"x" * MAX_RUNTIME_DIR_BYTES}"', "runtime_dir",
+                     id="sockets"),
+    ],
+)  # fmt: skip
+def test_settings_that_contradict_each_other_stop_the_start(
+    folder: Path, table: str, line: str, key: str
+) -> None:
+    assert set(faults(folder, with_line(table, line))) == {key}
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "key", "hint"),
+    [
+        pytest.param("session", "idle_second = 60", "session.idle_second",
+                     "session.idle_seconds", id="slip"),
+        pytest.param("portal", 'orgin = "x"', "portal.orgin", "portal.origin", id="left out"),
+        pytest.param("", "idle_seconds = 60", "idle_seconds", "session.idle_seconds",
+                     id="table forgotten"),
+        pytest.param("listen", 'file = "x"', "listen.file", "audit.file", id="other table"),
+        pytest.param("sesion", "idle_seconds = 60", "sesion", "session", id="table"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_names_the_nearest_known_one(
+    folder: Path, table: str, line: str, key: str, hint: str
+) -> None:
+    found = faults(folder, with_line(table, line))
+    assert found[key] == f"is not a setting; did you mean {hint}?"
+
+
+def test_an_unknown_key_without_a_neighbour_is_refused_too(folder: Path) -> None:
+    assert faults(folder, with_line("", "zzz = 1")) == {"zzz": "is not a setting"}
+
+
+def test_all_faults_are_shown_at_once(folder: Path) -> None:
+    text = with_line("", 'environment = "x"')
+    text = with_line("listen", "port = 0", text)
+    text = with_line("portal", 'origin = "x"', text)
+    assert set(faults(folder, text)) == {"environment", "listen.port", "portal.origin"}
+    text = with_line("session", "idle_seconds = 20000")
+    text = with_line("limits", "cookie_bytes = 20000", text)
+    assert set(faults(folder, text)) == {"session.idle_seconds", "limits.cookie_bytes"}
+
+
+@pytest.mark.parametrize("key", ["state_dir", "portal.origin", "trust.crls", "portal", "trust"])
+def test_what_has_no_default_is_asked_for(folder: Path, key: str) -> None:
+    name = key.rpartition(".")[2]
+    line, whole_table = rf"(?m)^{name} =.*\n", rf"(?m)^\[{name}\]\n(?:[a-z].*\n)*"
+    pattern = whole_table if f"[{name}]" in MINIMAL else line
+    assert faults(folder, re.sub(pattern, "", MINIMAL)) == {key: "is missing"}
+
+
+def test_a_table_is_a_table(folder: Path) -> None:
+    assert faults(folder, with_line("", "session = 3")) == {"session": "a table is wanted, not 3"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"state_dir = ", "is not TOML", id="cut"),
+        pytest.param(b"a = 1\na = 2", "is not TOML", id="twice"),
+        pytest.param(b"a = '\xff'", "is not TOML", id="not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_refused(folder: Path, content: bytes, reason: str) -> None:
+    file = folder / "gateway.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        Settings.load(file)
+    assert caught.value.key == "(file)"
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        Settings.load(tmp_path / "no.toml")
+
+
+def test_the_start_makes_its_folders_for_itself_alone(folder: Path) -> None:
+    file = write(folder, with_line("", 'runtime_dir = "run"'))
+    settings = Settings.load(file)
+    assert not settings.state_dir.exists()
+    create_directories(settings, file=file)
+    create_directories(settings, file=file)
+    for made in (folder / "state", folder / "run"):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_changed_before_the_start_is_refused(folder: Path) -> None:
+    file = write(folder, MINIMAL)
+    settings = Settings.load(file)
+    (folder / "state").mkdir()
+    (folder / "state").chmod(0o777)
+    with pytest.raises(ConfigurationError, match="chmod") as caught:
+        create_directories(settings, file=file)
+    assert (caught.value.file, caught.value.key) == (str(file), "state_dir")
+
+
+def test_a_file_in_the_folders_place_is_refused(folder: Path) -> None:
+    file = write(folder, MINIMAL)
+    settings = Settings.load(file)
+    (folder / "state").touch()
+    with pytest.raises(ConfigurationError, match="cannot be made") as caught:
+        create_directories(settings, file=file)
+    assert caught.value.key == "state_dir"
+
+
+def fields(table: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Return every key that is not a table, with its field."""
+    for name, field in table.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def keys() -> list[str]:
+    return [key for key, _ in fields()]
+
+
+def limits(field: FieldInfo) -> tuple[int, int] | None:
+    """Return the smallest and the largest value of a number."""
+    lowest = [mark.ge for mark in field.metadata if isinstance(mark, annotated_types.Ge)]
+    highest = [mark.le for mark in field.metadata if isinstance(mark, annotated_types.Le)]
+    if not lowest and not highest:
+        return None
+    assert isinstance(lowest[0], int)
+    assert isinstance(highest[0], int)
+    return lowest[0], highest[0]
+
+
+NUMBERS = [(key, *bounds) for key, field in fields() if (bounds := limits(field))]
+
+
+@pytest.mark.parametrize(("key", "lowest", "highest"), NUMBERS, ids=[n[0] for n in NUMBERS])
+def test_a_number_outside_its_range_stops_the_start(
+    folder: Path, key: str, lowest: int, highest: int
+) -> None:
+    table, _, name = key.rpartition(".")
+    below = faults(folder, with_line(table, f"{name} = {lowest - 1}"))
+    assert below == {key: f"{lowest - 1} is below the smallest value allowed, {lowest}"}
+    above = faults(folder, with_line(table, f"{name} = {highest + 1}"))
+    assert above == {key: f"{highest + 1} is above the largest value allowed, {highest}"}
+
+
+def test_every_number_has_a_range() -> None:
+    unbounded = [key for key, field in fields() if field.annotation is int and not limits(field)]
+    assert unbounded == []
+
+
+def documented() -> dict[str, tuple[str, str, str]]:
+    """Return default, range and meaning of each key in the document's table."""
+    rows = re.findall(
+        r"(?m)^\| `([a-z_.]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$",
+        DOCUMENT.read_text(encoding="utf-8").partition("## Limits that are no settings")[0],
+    )
+    table = {row[0]: (row[1], row[2], row[3]) for row in rows}
+    assert len(table) == len(rows)
+    return table
+
+
+def expected_default(key: str, field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return {"portal.audience": "`portal.origin`", "runtime_dir": "`state_dir`"}[key]
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "none"
+    if isinstance(field.default, tuple):
+        return f"`{list(field.default)}`".replace("'", '"')
+    return f"`{field.default}`"
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    assert set(documented()) == set(keys())
+
+
+@pytest.mark.parametrize(("key", "field"), list(fields()), ids=keys())
+def test_the_document_tells_the_default_and_the_range(key: str, field: FieldInfo) -> None:
+    default, span, meaning = documented()[key]
+    assert default == expected_default(key, field)
+    bounds = limits(field)
+    if bounds is not None:
+        assert span == f"{bounds[0]} to {bounds[1]}"
+    for choice in choices(field.annotation):
+        assert f"`{choice}`" in span
+    assert len(meaning) > 5
+
+
+def choices(annotation: object) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in choices(part)]
+
+
+@pytest.mark.parametrize(("key", "field"), list(fields()), ids=keys())
+def test_every_setting_has_a_docstring_with_its_range_and_default(
+    key: str, field: FieldInfo
+) -> None:
+    text = field.description or ""
+    assert len(text) > 20
+    bounds = limits(field)
+    if bounds is not None:
+        assert f"{bounds[0]} to {bounds[1]}" in text
+        assert f"default {field.default}" in text
+    if key.endswith("_seconds"):
+        assert "seconds" in text
+    if key.endswith("_bytes"):
+        assert "bytes" in text
+
+
+def test_the_example_of_the_document_is_a_settings_file(folder: Path) -> None:
+    (example,) = re.findall(r"(?s)```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"))
+    (folder / "igc-sante").mkdir()
+    for name in ("root.pem", "persons.pem", "root.crl", "persons.crl"):
+        (folder / "igc-sante" / name).touch()
+    text = example.replace("/var/lib/cps-gateway", "state")
+    assert Settings.load(write(folder, text)).portal.label == "Portail tiers payant"
+
+
+def test_the_limits_without_a_setting_are_documented_with_their_values() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").partition("## Limits that are no settings")[2]
+    rows = re.findall(r"(?m)^\| ([^|]+) \| ([^|]+) \| (`[^|]+) \|$", text)
+    assert len(rows) >= 7
+    for what, values, names in rows:
+        for name in re.findall(r"`([a-zA-Z_.]+)`", names):
+            module, _, constant = name.rpartition(".")
+            value = getattr(importlib.import_module(module), constant)
+            seconds = value.total_seconds() if isinstance(value, timedelta) else value
+            assert re.search(rf"\b{seconds:g}\b", values), what
