@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cps import tlv
 from cps.issuer import oids
+from cps.issuer.extensions import amended
 from cps.issuer.hierarchy import Authority, years_later
 
 LEAF_YEARS = 3
@@ -108,12 +109,8 @@ def issue(authority: Authority, request: LeafRequest) -> x509.Certificate:
         .not_valid_before(start)
         .not_valid_after(request.not_after or years_later(start, LEAF_YEARS))
     )
-    replacements = {extension.oid: extension for extension in request.replaced}
-    for usual in _extensions(authority, request):
-        if usual.oid not in request.omitted:
-            extension = replacements.pop(usual.oid, usual)
-            builder = builder.add_extension(extension.value, extension.critical)
-    for extension in replacements.values():
+    usual = _extensions(authority, request)
+    for extension in amended(usual, omitted=request.omitted, replaced=request.replaced):
         builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(authority.key, hashes.SHA256())
 

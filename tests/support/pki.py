@@ -15,7 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from cps import tlv
-from cps.issuer.crl import Revocation, make_crl
+from cps.issuer.crl import (
+    ListRequest,
+    Revocation,
+    encode_entries,
+    made_up_serials,
+    make_crl,
+    packed_entries,
+    sign_list,
+)
 from cps.issuer.hierarchy import (
     Authority,
     AuthorityNames,
@@ -249,6 +257,73 @@ def crl(
             )
             for certificate in revoked
         ],
+    )
+
+
+def delta_crl(
+    *changed: x509.Certificate,
+    issuer: Authority | None = None,
+    number: int = 2,
+    base_number: int = 1,
+    this_update: datetime = NOW - timedelta(hours=1),
+    next_update: datetime = NOW + timedelta(days=1),
+    reason: x509.ReasonFlags | None = None,
+) -> x509.CertificateRevocationList:
+    """Return the list of what changed since the complete list *base_number*.
+
+    :param issuer: our intermediate where absent.
+    :param reason: ``remove_from_crl`` for certificates whose hold was lifted.
+    """
+    request = ListRequest(
+        number=number,
+        base_number=base_number,
+        this_update=this_update,
+        next_update=next_update,
+        entries=_entries(changed, this_update, reason),
+    )
+    return x509.load_der_x509_crl(sign_list(issuer or hierarchy().intermediate, request))
+
+
+def big_crl(
+    count: int,
+    *revoked: x509.Certificate,
+    issuer: Authority | None = None,
+    number: int = 1,
+    this_update: datetime = NOW - timedelta(hours=5),
+    next_update: datetime = NOW + timedelta(days=2),
+) -> bytes:
+    """Return the DER of a list with *count* made-up entries and, amid them, *revoked*.
+
+    A million entries take a second; each has a serial number of 16 bytes and a reason.
+    """
+    revoked_at = this_update - timedelta(hours=1)
+    reason = x509.ReasonFlags.cessation_of_operation
+    serials = made_up_serials(count)
+    first, second = (
+        packed_entries(part, revoked_at=revoked_at, reason=reason)
+        for part in (serials[: count // 2], serials[count // 2 :])
+    )
+    request = ListRequest(
+        number=number,
+        this_update=this_update,
+        next_update=next_update,
+        entries=first + _entries(revoked, this_update, reason) + second,
+    )
+    return sign_list(issuer or hierarchy().intermediate, request)
+
+
+def _entries(
+    certificates: Iterable[x509.Certificate],
+    this_update: datetime,
+    reason: x509.ReasonFlags | None,
+) -> bytes:
+    return encode_entries(
+        Revocation(
+            serial=certificate.serial_number,
+            revoked_at=this_update - timedelta(hours=1),
+            reason=reason,
+        )
+        for certificate in certificates
     )
 
 

@@ -1,0 +1,46 @@
+"""Extensions of what an authority signs, and how a test changes the usual ones."""
+
+from collections.abc import Collection, Iterable
+
+from cryptography import x509
+
+from cps import tlv
+
+AnyExtension = x509.Extension[x509.ExtensionType]
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), tlv.encode(0x05))
+"""An extension that no verifier can know: its arc is reserved for examples (RFC 5612)."""
+
+
+def plain(value: x509.ExtensionType) -> AnyExtension:
+    """Return *value* as an extension that a verifier may ignore if it does not know it."""
+    return x509.Extension(value.oid, False, value)
+
+
+def critical(value: x509.ExtensionType) -> AnyExtension:
+    """Return *value* as an extension that a verifier has to know."""
+    return x509.Extension(value.oid, True, value)
+
+
+def amended(
+    usual: Iterable[AnyExtension],
+    *,
+    omitted: Collection[x509.ObjectIdentifier],
+    replaced: Iterable[AnyExtension],
+) -> list[AnyExtension]:
+    """Return the *usual* extensions in their order, but for what a test changes.
+
+    :param omitted: types to leave out.
+    :param replaced: extensions that take the place of the usual one of their type; what is left of
+        them, also the second one of a type, comes behind.
+    """
+    spare = list(replaced)
+    extensions = []
+    for extension in usual:
+        if extension.oid in omitted:
+            continue
+        other = next((each for each in spare if each.oid == extension.oid), None)
+        if other is not None:
+            spare.remove(other)
+        extensions.append(other or extension)
+    return extensions + spare
