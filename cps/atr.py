@@ -34,18 +34,9 @@ CPS3_CONTACT_ATR = bytes.fromhex("3BAC00402A001225006480000310009000")
 CPS3_CONTACTLESS_ATR = bytes.fromhex("3B8F80010031B86404B0ECC1739401808290000E")
 CPS4_ATR = bytes.fromhex("3B9B188001001225006480040100009044")
 
-# Masks as the issuer's own middleware states them; interface and version bytes may vary.
+# Masks as the issuer's own middleware states them; interface and version bytes may vary. CPS4 comes
+# first: the mask of the CPS3 fits the CPS4 that speaks T=0 only.
 KNOWN_ATRS = (
-    KnownATR(
-        card=CardType.CPS3,
-        atr=CPS3_CONTACT_ATR,
-        mask=bytes.fromhex("FF00000000FFFFFFFFFFFF000000FFFFFF"),
-    ),
-    KnownATR(
-        card=CardType.CPS3_CONTACTLESS,
-        atr=CPS3_CONTACTLESS_ATR,
-        mask=bytes.fromhex("FFFFFFFFFFFFFFFF0000FFC0FFFFFFFFFFFFFFFF"),
-    ),
     KnownATR(card=CardType.CPS4, atr=CPS4_ATR, mask=b"\xff" * len(CPS4_ATR)),
     KnownATR(
         card=CardType.CPS4,
@@ -56,6 +47,16 @@ KNOWN_ATRS = (
         card=CardType.CPS4,
         atr=bytes.fromhex("3BDC18FF00001225006480000401009000"),
         mask=b"\xff" * 17,
+    ),
+    KnownATR(
+        card=CardType.CPS3,
+        atr=CPS3_CONTACT_ATR,
+        mask=bytes.fromhex("FF00000000FFFFFFFFFFFF000000FFFFFF"),
+    ),
+    KnownATR(
+        card=CardType.CPS3_CONTACTLESS,
+        atr=CPS3_CONTACTLESS_ATR,
+        mask=bytes.fromhex("FFFFFFFFFFFFFFFF0000FFC0FFFFFFFFFFFFFFFF"),
     ),
 )
 
