@@ -1,6 +1,6 @@
 """Command and response APDUs in the short form, values and bytes both ways."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_NC = 255
 MAX_NE = 256
@@ -17,8 +17,8 @@ class CommandAPDU:
     ins: int
     p1: int
     p2: int
-    data: bytes = b""
-    """0 to 255 bytes."""
+    data: bytes = field(default=b"", repr=False)
+    """0 to 255 bytes; not shown, because it may be a PIN."""
     ne: int | None = None
     """Bytes wanted, 1 to 256, or ``None`` where no answer data are wanted."""
 
