@@ -100,7 +100,7 @@ def _record_refusal(parts: Parts, failure: Failure, incident: str) -> None:
             ref=incident,
             client=client_address(),
         )
-    except OSError:
+    except StoreUnavailableError:
         # The login is refused all the same; that it could not be recorded stands in the log.
         _LOG.exception("incident %s could not be recorded", incident)
 
@@ -122,5 +122,11 @@ def _page(failure: Failure, incident: str) -> Response:
     if failure.status == HTTPStatus.NOT_FOUND and failure.code is ErrorCode.REQUEST_FORBIDDEN:
         title, sentence = "error_page.not_found_title", "error_page.not_found"
     return make_response(
-        render_template("error.html", title=title, sentence=sentence, incident=incident)
+        render_template(
+            "error.html",
+            title=title,
+            sentence=sentence,
+            incident=incident,
+            offers_login=failure.code is not ErrorCode.REQUEST_FORBIDDEN,
+        )
     )

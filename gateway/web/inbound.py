@@ -50,6 +50,16 @@ def require_program() -> None:
             )
 
 
+def require_relay() -> None:
+    """Refuse what came from outside: the relay marks that with the client's address.
+
+    :raises LoginRejectedError: REQUEST_FORBIDDEN.
+    """
+    require_program()
+    if CLIENT_HEADER in request.headers:
+        raise LoginRejectedError(ErrorCode.REQUEST_FORBIDDEN, "passed on by the relay")
+
+
 def require_own_page(origin: str) -> None:
     """Refuse a form that a page of another site sent.
 

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify, url_for
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
 from gateway.login.target import HOME, same_origin_target
-from gateway.web.inbound import read_members, require_program
+from gateway.web.inbound import read_members, require_relay
 from gateway.web.parts import Parts
 
 MAX_ENTER_BYTES = 100_000
@@ -15,9 +15,9 @@ JWKS_SECONDS = 300
 
 
 def internal(parts: Parts) -> Blueprint:
-    """Return what only the relay may ask; it answers 404 itself when the outside asks for it."""
+    """Return what only the relay may ask; to the outside it answers 404 before we see it."""
     api = Blueprint("internal", __name__, url_prefix="/_cps/internal")
-    api.before_request(require_program)
+    api.before_request(require_relay)
 
     @api.post("/enter")
     def enter() -> Response:

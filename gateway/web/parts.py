@@ -25,8 +25,11 @@ class Verifier(Protocol):
 class Audit(Protocol):
     """Where decisions are recorded; :class:`gateway.audit.AuditLog`."""
 
-    def record(self, event: str, **fields: str | int | None) -> None:
-        """Write one event."""
+    def record(self, event: str, /, **fields: str | int | None) -> None:
+        """Write one event.
+
+        :raises StoreUnavailableError: where it cannot be written.
+        """
 
 
 class Signer(Protocol):

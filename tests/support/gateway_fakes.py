@@ -18,6 +18,7 @@ from cps.authtoken.encoding import b64url_decode
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken, CardDescription
 from gateway.database import Database
+from gateway.errors import StoreUnavailableError
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.login.challenge import Challenge
 from gateway.login.sqlite import SQLiteChallengeStore
@@ -79,9 +80,9 @@ class RecordingAudit:
     """Keeps events; fails like a full disk where it is told to."""
 
     events: list[tuple[str, Mapping[str, str | int | None]]] = field(default_factory=list)
-    failure: OSError | None = None
+    failure: StoreUnavailableError | None = None
 
-    def record(self, event: str, **fields: str | int | None) -> None:
+    def record(self, event: str, /, **fields: str | int | None) -> None:
         if self.failure is not None:
             raise self.failure
         self.events.append((event, fields))
@@ -125,9 +126,13 @@ class FakedGateway:
     def post_json(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> TestResponse:
-        """Post *body* as a program does: no cookie, nothing that only browsers send."""
+        """Post *body* as a program does: no cookie, nothing that only browsers send.
+
+        :param headers: besides the content type; the client's address where absent.
+        """
         client = self.app.test_client(use_cookies=False)
-        sent = {"Content-Type": "application/json", "X-CPS-Client": CLIENT, **(headers or {})}
+        sent = {"X-CPS-Client": CLIENT} if headers is None else headers
+        sent = {"Content-Type": "application/json", **sent}
         return client.post(path, data=body, headers=sent, base_url=ORIGIN)
 
     def claim(self, rid: str) -> TestResponse:

@@ -415,9 +415,9 @@ def test_login_that_cannot_be_recorded_is_not_accepted(gateway: FakedGateway) ->
     browser = gateway.browser()
     rid = browser.begin()
     gateway.claim(rid)
-    gateway.audit.failure = OSError("disk full")
+    gateway.audit.failure = StoreUnavailableError("disk full")
     answer = gateway.hand_in(rid)
-    assert refused(answer) == "internal"
+    assert refused(answer) == "store_unavailable"
     assert "code" not in answer.get_json()
     state = gateway.challenges.state(rid, browser.login_hash(), now=gateway.clock())
     assert state is ChallengeState.FAILED

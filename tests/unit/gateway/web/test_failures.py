@@ -82,6 +82,12 @@ def test_page_that_does_not_exist_says_so_without_repeating_its_name(gateway: Fa
     assert "alert" not in answer.text
 
 
+def test_login_is_offered_where_it_helps(gateway: FakedGateway) -> None:
+    again = "Recommencer la connexion"
+    assert again in gateway.browser().open("/_cps/session").text
+    assert again not in gateway.browser().open("/_cps/nothing").text
+
+
 def test_unknown_path_gives_a_program_a_code(gateway: FakedGateway) -> None:
     answer = gateway.post_json("/_cps/agent/sign", b"{}")
     assert answer.status_code == 404
@@ -124,7 +130,7 @@ def test_defect_shows_a_number_alone_and_logs_the_trace_without_the_query(
 def test_refusal_that_cannot_be_recorded_is_still_a_refusal(
     gateway: FakedGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway.audit.failure = OSError("disk full")
+    gateway.audit.failure = StoreUnavailableError("disk full")
     answer = gateway.claim("A" * 22)
     assert answer.status_code == 404
     assert answer.get_json()["ref"] in caplog.text

@@ -10,7 +10,7 @@ from tests.support.gateway_fakes import ORIGIN, FakedGateway
 
 def enter(gateway: FakedGateway, target: object) -> TestResponse:
     body = json.dumps({"target": target}).encode()
-    return gateway.post_json("/_cps/internal/enter", body)
+    return gateway.post_json("/_cps/internal/enter", body, {})
 
 
 def test_relay_gets_a_login_page_that_leads_back(gateway: FakedGateway) -> None:
@@ -44,19 +44,19 @@ def test_start_page_needs_no_target_and_neither_does_what_is_not_one(
     ],
 )
 def test_another_form_is_refused(gateway: FakedGateway, body: bytes) -> None:
-    answer = gateway.post_json("/_cps/internal/enter", body)
+    answer = gateway.post_json("/_cps/internal/enter", body, {})
     assert answer.status_code == 400
     assert answer.get_json()["error"] == "request_malformed"
 
 
-@pytest.mark.parametrize("name", ["Origin", "Sec-Fetch-Site"])
-def test_browser_is_refused(gateway: FakedGateway, name: str) -> None:
+@pytest.mark.parametrize("name", ["Origin", "Sec-Fetch-Site", "X-CPS-Client"])
+def test_outside_is_refused(gateway: FakedGateway, name: str) -> None:
     answer = gateway.post_json("/_cps/internal/enter", b'{"target":"/a"}', {name: "same-origin"})
     assert answer.status_code == 403
 
 
 def test_body_past_the_limit_is_refused(gateway: FakedGateway) -> None:
-    assert gateway.post_json("/_cps/internal/enter", b" " * 100_001).status_code == 413
+    assert gateway.post_json("/_cps/internal/enter", b" " * 100_001, {}).status_code == 413
 
 
 def test_keys_are_public_for_a_while(gateway: FakedGateway) -> None:

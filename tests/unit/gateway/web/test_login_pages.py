@@ -9,7 +9,9 @@ import pytest
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
 from gateway.errors import SessionRequiredError, StoreUnavailableError
+from gateway.login.challenge import ChallengeState
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
+from gateway.web import login_pages
 from gateway.web.login_pages import AGENT_PORTS, agent_url
 from tests.support.gateway_fakes import (
     CLIENT,
@@ -178,6 +180,23 @@ def test_cookies_past_the_limit_of_the_settings_are_refused(gateway: FakedGatewa
         padding = "x=" + "y" * (size - 2)
         answer = client.get("/_cps/login", headers={"Cookie": padding}, base_url=ORIGIN)
         assert answer.status_code == status
+
+
+def test_page_has_words_for_every_state_and_the_script_for_every_end(
+    gateway: FakedGateway,
+) -> None:
+    text = gateway.browser().open("/_cps/login").text
+    shown = {name for names in re.findall(r'data-states="([^"]*)"', text) for name in names.split()}
+    assert set(ChallengeState) <= shown
+    script = (Path(login_pages.__file__).parent / "static" / "login.js").read_text(encoding="utf-8")
+    ends = dict(re.findall(r'^    (\w+): "(\w+)",$', script, re.MULTILINE))
+    assert ends == {
+        ErrorCode.RID_EXPIRED: "expired",
+        ErrorCode.RID_UNKNOWN: "expired",
+        ErrorCode.BROWSER_MISMATCH: "expired",
+        ErrorCode.COOKIE_MISSING: "no_cookie",
+    }
+    assert set(ends.values()) <= shown
 
 
 # --- the state -----------------------------------------------------------------------------------
