@@ -195,6 +195,12 @@ def test_a_signature_for_another_login_is_refused(verifier: LoginVerifier, case:
         verifier.verify(OTHER_LOGINS[case]().token(), CHALLENGE, now=pki.NOW)
 
 
+def test_the_request_id_in_the_token_is_not_the_one_that_counts(verifier: LoginVerifier) -> None:
+    other = replace(replace(login(), rid=OTHER_RID).token(), rid=OTHER_RID)
+    with refuses(ErrorCode.SIG_INVALID):
+        verifier.verify(other, CHALLENGE, now=pki.NOW)
+
+
 def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 

@@ -60,6 +60,19 @@ def with_version(version: str) -> bytes:
     return der.replace(bytes.fromhex("a003020102"), bytes.fromhex(version))
 
 
+def version_1() -> bytes:
+    """Return a certificate without version and extensions, the first form of X.509."""
+    whole, _ = tlv.read(good())
+    signed, algorithm, signature = whole.children()
+    fields = [field.encode() for field in signed.children()[1:-1]]
+    return tlv.encode(0x30, tlv.encode(0x30, *fields), algorithm.encode(), signature.encode())
+
+
+def test_a_certificate_of_version_1_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"not an X\.509 version 3 certificate"):
+        load_certificate(version_1())
+
+
 MALFORMED: Mapping[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
     "one byte": lambda: b"\x30",

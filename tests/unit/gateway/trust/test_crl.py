@@ -221,8 +221,10 @@ def test_a_file_that_is_too_large_is_not_taken(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_LIST_BYTES", folder.intermediate.stat().st_size - 1)
+    lists = folder.load()
     with refuses(ErrorCode.REVOCATION_UNAVAILABLE):
-        folder.load().require_good(chain(), pki.NOW)
+        lists.require_good(chain(), pki.NOW)
+    assert f"{folder.intermediate}: larger than" in lists.problems(pki.NOW)[0]
 
 
 def test_a_list_of_exactly_the_limit_is_taken(

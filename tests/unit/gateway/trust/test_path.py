@@ -140,6 +140,14 @@ def with_a_damaged_signature() -> x509.Certificate:
     return load_certificate(bytes(der))
 
 
+def with_sha1() -> x509.Certificate:
+    """Return a good certificate but for the name of its algorithm; the library signs no SHA-1."""
+    sha256, sha1 = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("0b", "05"))
+    der = pki.der(pki.leaf())
+    assert der.count(sha256) == 2
+    return load_certificate(der.replace(sha256, sha1))
+
+
 def replacing(value: x509.ExtensionType, *, critical: bool = False) -> x509.Certificate:
     return pki.leaf(extensions=[extension(value, critical=critical)])
 
@@ -174,6 +182,7 @@ REFUSED: Mapping[str, tuple[Callable[[], x509.Certificate], ErrorCode]] = {
     "self-signed": (self_signed, ErrorCode.CERT_UNTRUSTED),
     "authority below ours": (of_a_smaller_authority, ErrorCode.CERT_UNTRUSTED),
     "damaged signature": (with_a_damaged_signature, ErrorCode.CERT_UNTRUSTED),
+    "SHA-1": (with_sha1, ErrorCode.CERT_UNTRUSTED),
     "the intermediate itself": (
         lambda: pki.hierarchy().intermediate.certificate,
         ErrorCode.CERT_PURPOSE,
