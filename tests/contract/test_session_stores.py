@@ -115,6 +115,11 @@ def test_a_session_from_the_future_is_refused(store: SessionStore, key: bytes) -
     assert not lives(store, key, at(-3600))
 
 
+def test_a_session_from_the_future_is_told_as_ended(store: SessionStore, key: bytes) -> None:
+    assert list(store.ended_since(0, now=at(-60))[1]) == []
+    assert list(store.ended_since(0, now=at(-61))[1]) == [key]
+
+
 def test_an_ended_session_is_refused_and_ends_once(store: SessionStore, key: bytes) -> None:
     assert store.end(key, EndReason.LOGOUT, now=MOMENT) is True
     assert not lives(store, key, MOMENT)

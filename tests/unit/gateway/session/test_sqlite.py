@@ -1,11 +1,13 @@
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cps.authtoken.encoding import b64url_encode
-from gateway.database import Database
-from gateway.errors import StoreUnavailableError
+from gateway.database import Database, Value
+from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.session.cookie import cookie_hash
 from gateway.session.model import EndReason
 from gateway.session.sqlite import SQLiteSessionStore
@@ -13,6 +15,20 @@ from gateway.settings import SessionSettings
 from tests.support.logins import DOCTOR, MOMENT, agent_key
 
 KEY = agent_key()
+
+
+class InterruptedDatabase(Database):
+    """Lets something else happen just before a use is noted, as another process might."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def execute(
+        self, statement: str, values: Sequence[Value] = (), *, durable: bool = True
+    ) -> list[sqlite3.Row]:
+        if statement.startswith("UPDATE sessions") and self.meanwhile is not None:
+            happening, self.meanwhile = self.meanwhile, None
+            happening()
+        return super().execute(statement, values, durable=durable)
 
 
 @pytest.fixture
@@ -76,3 +92,29 @@ def test_the_reason_of_an_end_is_kept(store: SQLiteSessionStore, database: Datab
     (row,) = database.execute("SELECT key, reason FROM ended")
     assert tuple(row) == (key, "administrator")
     assert database.execute("SELECT * FROM sessions") == []
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Iterator[InterruptedDatabase]:
+    database = InterruptedDatabase(tmp_path / "interrupted.db")
+    yield database
+    database.close()
+
+
+def test_a_request_does_not_bring_back_what_ends_meanwhile(
+    interrupted: InterruptedDatabase,
+) -> None:
+    store = SQLiteSessionStore(interrupted, SessionSettings())
+    key = cookie_hash(store.create(DOCTOR, KEY, now=MOMENT))
+    interrupted.meanwhile = lambda: store.end(key, EndReason.LOGOUT, now=MOMENT)
+    with pytest.raises(SessionRequiredError):
+        store.get(key, now=MOMENT + timedelta(seconds=40))
+    assert interrupted.execute("SELECT * FROM sessions") == []
+
+
+def test_a_later_use_noted_meanwhile_stays(interrupted: InterruptedDatabase) -> None:
+    store = SQLiteSessionStore(interrupted, SessionSettings())
+    key = cookie_hash(store.create(DOCTOR, KEY, now=MOMENT))
+    later = MOMENT + timedelta(seconds=50)
+    interrupted.meanwhile = lambda: store.get(key, now=later)
+    assert store.get(key, now=MOMENT + timedelta(seconds=40)).seen_at == later
