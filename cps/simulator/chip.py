@@ -83,6 +83,7 @@ class _Life:
             0x24: security.change,
             PERFORM_SECURITY_OPERATION: keys.perform_security_operation,
             0x2C: security.reset_retry_counter,
+            0x84: security.get_challenge,
             0x88: keys.internal_authenticate,
             0xA4: files.select,
             0xB0: files.read_binary,

@@ -115,7 +115,7 @@ def token_info(label: str, made_at: datetime) -> bytes:
         tlv.encode(0x80, label.encode("ascii")),
         tlv.encode(0x03, READ_ONLY_AND_LOGIN_REQUIRED),
         tlv.encode(0xA2, *algorithms),
-        tlv.encode(0x85, moment),
+        tlv.encode(0xA5, tlv.encode(0x18, moment)),
     )
 
 
@@ -186,7 +186,7 @@ def public_key_entry(key: KeyObject, path: bytes) -> bytes:
 def certificate_entry(key: KeyObject, path: bytes) -> bytes:
     """Return the entry of a certificate.
 
-    :param path: from the application down: the length of a real entry says that it is relative.
+    :param path: from the MF down, or from the application.
     """
     return tlv.encode(
         0x30,

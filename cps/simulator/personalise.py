@@ -190,7 +190,10 @@ def _application(
     yield _ef(df, b"\x70\x02", b"".join(cio.private_key_entry(key) for key in keys))
     public = (cio.public_key_entry(key, df + _public_key_fid(key)) for key in keys)
     yield _ef(df, b"\x70\x04", b"".join(public))
-    certificates = (cio.certificate_entry(key, _certificate_fid(key)) for key in keys)
+    # Relative by contact, as the length of a real entry says. OpenSC looks for a relative path in
+    # the contact application alone, so the contactless one has it whole.
+    above = b"" if df == CONTACT_DF else df
+    certificates = (cio.certificate_entry(key, above + _certificate_fid(key)) for key in keys)
     yield _ef(df, b"\x70\x05", b"".join(certificates))
     objects = (cio.data_entry(file.label, file.flags, df + file.fid) for file in data)
     yield _ef(df, b"\x70\x06", b"".join(objects))

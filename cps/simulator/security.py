@@ -1,6 +1,7 @@
 """PIN and PUK: what was verified since the last reset, and the counters that outlive it."""
 
 import hmac
+import secrets
 
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.image import CardImage, ReferenceData
@@ -96,6 +97,14 @@ class SecurityState:
         entry.tries_left = entry.tries_maximum
         self._replace(entry, new)
         return b""
+
+    def get_challenge(self, command: Command) -> bytes:
+        """Run GET CHALLENGE: random bytes, as many as are wanted."""
+        if (command.p1, command.p2) != (0x00, 0x00):
+            raise CommandRefusedError(SW.INCORRECT_P1_P2)
+        if command.data:
+            raise CommandRefusedError(SW.WRONG_LENGTH)
+        return secrets.token_bytes(command.ne)
 
     def _unblock(self, condition: int, entry: ReferenceData, data: bytes) -> bytes:
         """Check the unblocking code at the front of *data* and return the new value behind it."""

@@ -1,0 +1,105 @@
+"""Software cards on the hierarchy of :mod:`tests.support.pki`, made in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from cps.issuer.leaf import Holder, Purpose
+from cps.simulator.chip import SoftwareCard
+from cps.simulator.image import CardImage
+from cps.simulator.personalise import Credential, Person, personalise_cps3
+from cps.simulator.terminal import SoftwareConnection, SoftwareTerminal
+from tests.support import pki
+
+PIN = b"1234"
+PUK = b"12345678"
+WRONG_PIN = b"9999"
+SERIAL = "28000001"
+
+
+def authentication_key() -> rsa.RSAPrivateKey:
+    """Return the session's key behind the authentication certificate of :func:`image`."""
+    return pki.key("card authentication")
+
+
+def signature_key() -> rsa.RSAPrivateKey:
+    """Return the session's key behind the signature certificate of :func:`image`."""
+    return pki.key("card signature")
+
+
+def technical_key() -> rsa.RSAPrivateKey:
+    """Return the session's key without PIN."""
+    return pki.key("card technical")
+
+
+def image(
+    holder: Holder = pki.DOCTOR,
+    *,
+    authentication: Credential | None = None,
+    signature: Credential | None = None,
+    technical: Credential | None = None,
+    serial: str = SERIAL,
+    card_number: str = pki.CARD_NUMBER,
+) -> CardImage:
+    """Return a new CPS3 card: PIN 1234, PUK 12345678, all tries left.
+
+    :param authentication: certificate and key to use instead of good ones; the others likewise.
+    """
+    return personalise_cps3(
+        serial=serial,
+        card_number=card_number,
+        person=Person(family_name=holder.family_name, given_name=holder.given_name),
+        authentication=authentication
+        or credential(holder, Purpose.AUTHENTICATION, authentication_key(), card_number),
+        signature=signature or credential(holder, Purpose.SIGNATURE, signature_key(), card_number),
+        technical=technical or credential(holder, Purpose.TECHNICAL, technical_key(), card_number),
+        pin=PIN.decode(),
+        puk=PUK.decode(),
+        made_at=pki.NOW,
+    )
+
+
+def credential(
+    holder: Holder, purpose: Purpose, key: rsa.RSAPrivateKey, card_number: str = pki.CARD_NUMBER
+) -> Credential:
+    """Return a good certificate of the test hierarchy with its key."""
+    certificate = pki.leaf(holder, leaf_key=key, purpose=purpose, card_number=card_number)
+    return Credential(certificate=certificate, key=key)
+
+
+def powered_card(card_image: CardImage | None = None) -> SoftwareCard:
+    """Return a card that has power."""
+    card = SoftwareCard(card_image or image())
+    card.power_on()
+    return card
+
+
+@contextmanager
+def connected(card_image: CardImage | None = None) -> Iterator[SoftwareConnection]:
+    """Give a connection to a card in a reader of this process."""
+    terminal = SoftwareTerminal(SoftwareCard(card_image or image()))
+    connection = terminal.connect(terminal.readers()[0].name)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def certificate_of(card_image: CardImage, path: str) -> x509.Certificate:
+    """Return the certificate in the file *path*, such as ``3F000001C002``."""
+    return x509.load_der_x509_certificate(card_image.content(bytes.fromhex(path)))
+
+
+def send(card: SoftwareCard, command: str) -> str:
+    """Return the answer to a command, both in hexadecimal, spaces as you like in the command.
+
+    T=0 is obeyed: what the card has to give is fetched, so that data and status word come at once.
+    """
+    answer = card.execute(bytes.fromhex(command))
+    data = answer[:-2]
+    while answer[-2] == 0x61:
+        answer = card.execute(bytes((0x00, 0xC0, 0x00, 0x00, answer[-1])))
+        data += answer[:-2]
+    return (data + answer[-2:]).hex().upper()

@@ -1,0 +1,222 @@
+"""The chip's life, the manners of T=0, and whatever a hostile host sends."""
+
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cps.atr import CardType, recognise
+from cps.errors import CardMuteError
+from cps.simulator.chip import MAX_CHAINED_BYTES, SoftwareCard
+from cps.simulator.image import CardImage
+from tests.support import cards
+from tests.support.cards import send
+
+VERIFY = "00 20 00 01 04 31323334"
+SELECT_SN = "00 A4 09 04 04 3F00 D003"
+FCP = "62258002000C8201018302D0038801E0A1128C077BFFFFFFFFFF009C077BFFFFFFFFFF008A0105"
+
+
+@pytest.fixture
+def card() -> SoftwareCard:
+    return cards.powered_card()
+
+
+def execute(card: SoftwareCard, command: str) -> str:
+    return card.execute(bytes.fromhex(command)).hex().upper()
+
+
+def test_the_card_is_recognised_by_its_answer_to_reset(card: SoftwareCard) -> None:
+    assert recognise(card.atr) is CardType.CPS3
+    assert card.t0
+
+
+def test_a_card_without_power_is_mute() -> None:
+    card = SoftwareCard(cards.image())
+    with pytest.raises(CardMuteError):
+        card.execute(bytes.fromhex("00A40000"))
+
+    card.power_on()
+    card.power_off()
+    with pytest.raises(CardMuteError):
+        card.execute(bytes.fromhex("00A40000"))
+
+
+def test_a_command_with_data_gets_no_data_at_once(card: SoftwareCard) -> None:
+    assert execute(card, SELECT_SN) == "6127"
+    assert execute(card, "00 C0 00 00 27") == FCP + "9000"
+
+
+def test_an_le_behind_the_data_changes_nothing(card: SoftwareCard) -> None:
+    assert execute(card, SELECT_SN + "00") == "6127"
+    assert execute(card, SELECT_SN + "27") == "6127"
+
+
+def test_an_answer_may_be_fetched_in_pieces(card: SoftwareCard) -> None:
+    execute(card, SELECT_SN)
+
+    assert execute(card, "00 C0 00 00 20") == FCP[:64] + "6107"
+    assert execute(card, "00 C0 00 00 07") == FCP[64:] + "9000"
+    assert execute(card, "00 C0 00 00 07") == "6985"
+
+
+def test_a_signature_is_fetched_in_two_pieces_by_a_reader_of_231_bytes(
+    card: SoftwareCard,
+) -> None:
+    send(card, VERIFY)
+    send(card, "00 A4 09 0C 04 3F00 0001")
+    send(card, "00 22 41 A4 06 800102 840182")
+
+    assert execute(card, "00 88 00 00 01 00") == "6100"
+    assert execute(card, "00 C0 00 00 E7")[-4:] == "6119"
+    assert len(execute(card, "00 C0 00 00 19")) == 2 * 0x19 + 4
+
+
+def test_asking_for_more_than_there_is_tells_how_much_there_is_and_loses_nothing(
+    card: SoftwareCard,
+) -> None:
+    execute(card, SELECT_SN)
+
+    assert execute(card, "00 C0 00 00 28") == "6C27"
+    assert execute(card, "00 C0 00 00 00") == "6C27"
+    assert execute(card, "00 C0 00 00") == "6C27"
+    assert execute(card, "00 C0 00 00 27") == FCP + "9000"
+
+
+@pytest.mark.parametrize(
+    "command", ["00 A4 09 0C 02 3F00", "00 20 00 01 00", "00 FF 00 00", "A0 C0 00 00 27", "00 A4"]
+)
+def test_any_other_command_drops_what_was_not_fetched(card: SoftwareCard, command: str) -> None:
+    execute(card, SELECT_SN)
+    execute(card, command)
+
+    assert execute(card, "00 C0 00 00 27") == "6985"
+
+
+def test_reset_drops_it_too(card: SoftwareCard) -> None:
+    execute(card, SELECT_SN)
+    card.reset()
+
+    assert execute(card, "00 C0 00 00 27") == "6985"
+
+
+@pytest.mark.parametrize(
+    ("command", "sw"),
+    [
+        ("", "6700"),
+        ("00", "6700"),
+        ("00 A4 00", "6700"),
+        ("00 A4 00 0C 02 3F", "6700"),
+        ("00 A4 00 0C 02 3F00 00 00", "6700"),
+        ("00 A4 00 0C 00 00 02 3F00", "6700"),
+        ("00 A4 00 0C 00 00", "6700"),
+        ("00 C0 01 00 27", "6A86"),
+        ("00 C0 00 01 27", "6A86"),
+        ("00 C0 00 00 01 00", "6700"),
+        ("00 FF 00 00", "6D00"),
+        ("00 0E 00 00", "6D00"),
+        ("00 70 00 00 01", "6D00"),
+        ("01 A4 04 0C 08 8025000001FF0100", "6E00"),
+        ("0C A4 04 0C 08 8025000001FF0100", "6E00"),
+        ("80 A4 04 0C 08 8025000001FF0100", "6E00"),
+        ("FF A4 04 0C 08 8025000001FF0100", "6E00"),
+        ("10 A4 04 0C 08 8025000001FF0100", "6884"),
+        ("10 20 00 01 04 31323334", "6884"),
+    ],
+)
+def test_what_no_instruction_takes(card: SoftwareCard, command: str, sw: str) -> None:
+    assert execute(card, command) == sw
+
+
+def test_a_chain_is_broken_by_any_other_command(card: SoftwareCard) -> None:
+    send(card, VERIFY)
+    send(card, "00 A4 09 0C 04 3F00 0001")
+    send(card, "00 22 41 B8 06 80011A 840182")
+    for between in ("00 20 00 01 00", "00 C0 00 00 01", "10 2A 80 84 01 00"):
+        assert execute(card, "10 2A 80 86 FF 81" + "00" * 254) == "9000"
+        execute(card, between)
+        assert execute(card, "00 2A 80 86 02 0000") == "6700"
+
+
+def test_a_chain_has_a_limit(card: SoftwareCard) -> None:
+    sent = 0
+    while sent + 255 <= MAX_CHAINED_BYTES:
+        assert execute(card, "10 2A 80 86 FF" + "00" * 255) == "9000"
+        sent += 255
+
+    assert execute(card, "10 2A 80 86 FF" + "00" * 255) == "6700"
+    assert execute(card, "10 2A 80 86 FF" + "00" * 255) == "9000", "a new chain"
+
+
+# Headers that reach an instruction are rare among random bytes: most of the commands begin so.
+HEADERS = st.one_of(
+    st.binary(min_size=4, max_size=4),
+    st.tuples(
+        st.sampled_from([0x00, 0x10]),
+        st.sampled_from([0x20, 0x22, 0x24, 0x2A, 0x2C, 0x84, 0x88, 0xA4, 0xB0, 0xC0, 0xCB, 0xD6]),
+        st.sampled_from([0x00, 0x01, 0x02, 0x03, 0x04, 0x09, 0x3F, 0x41, 0x80, 0x90, 0x9C, 0x9E]),
+        st.sampled_from([0x00, 0x01, 0x02, 0x04, 0x0C, 0x86, 0x9A, 0xA0, 0xA4, 0xAA, 0xB6, 0xFF]),
+    ).map(bytes),
+)
+BODIES = st.one_of(
+    st.binary(max_size=300),
+    st.binary(max_size=255).map(lambda data: bytes((len(data),)) + data),
+    st.sampled_from(
+        [
+            bytes.fromhex(body)
+            for body in (
+                "02 3F00",
+                "04 3F000001",
+                "06 3F000001D107",
+                "06 3F000001D120",
+                "06 800102 840182",
+                "06 800142 840181",
+                "06 80011A 840182",
+                "03 800140",
+                "05 9000 8001 61",
+                "0A 4D087006BF810102A080",
+                "04 39393939",
+                "20" + "00" * 32,
+                "00",
+            )
+        ]
+    ),
+)
+COMMANDS = st.one_of(
+    st.binary(max_size=300), st.builds(lambda header, body: header + body, HEADERS, BODIES)
+)
+# The right PIN and the right PUK in one of the commands that take them would make these lies.
+SECRETS = (cards.PIN, cards.PUK)
+
+
+@cache
+def _image() -> CardImage:
+    return cards.image()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(commands=st.lists(COMMANDS, max_size=12))
+def test_no_sequence_of_commands_breaks_the_card_or_opens_it_without_a_pin(
+    commands: list[bytes],
+) -> None:
+    image = _image()
+    for entry in image.reference_data:
+        entry.tries_left = entry.tries_maximum
+    card = cards.powered_card(image)
+    activity = image.content(bytes.fromhex("3F000001D120"))
+
+    for command in commands:
+        if any(secret in command for secret in SECRETS):
+            continue
+        answer = card.execute(command)
+
+        assert 2 <= len(answer) <= 258
+        assert answer[-2] >> 4 in (0x6, 0x9)
+        assert activity[:16] not in answer
+        signing = command[1:2] == b"\x88" or command[1:4] in (b"\x2a\x9e\x9a", b"\x2a\x80\x86")
+        if signing and command[:1] == b"\x00":
+            assert answer[-2] != 0x61
+            assert len(answer) == 2
+    assert image.content(bytes.fromhex("3F000001D107")) == bytes(64)
+    assert [entry.digits for entry in image.reference_data] == [cards.PIN, cards.PUK]
