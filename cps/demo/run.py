@@ -38,14 +38,17 @@ class Demo:
     programs: Programs
     in_process: bool
     """Whether the card sits in the agent itself, for want of a reader service."""
+    folder: Path
+    """Where logs, stores and cards of this demo lie until it ends."""
 
 
 @contextmanager
-def running_demo(*, say: Say, unattended: bool) -> Iterator[Demo]:
+def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo]:
     """Start everything, yield, and stop everything; nothing is left on disk.
 
     :param say: receives one line a step.
     :param unattended: the agent takes the PIN from a file with mode 0600 instead of a person.
+    :param pin: of the virtual card, 4 digits.
     :raises DemoError: where a part does not start.
     """
     with tempfile.TemporaryDirectory(prefix="cps-demo-") as name, Programs(Path(name)) as programs:
@@ -60,7 +63,7 @@ def running_demo(*, say: Say, unattended: bool) -> Iterator[Demo]:
         step("test authority made: root and intermediate, RSA-4096, keys only on this disk")
         cards = VirtualCards(folder / "cards")
         card = cards.new(
-            authority, family_name="DEMONSTRATION", given_name="CAMILLE", profession=10, pin=PIN
+            authority, family_name="DEMONSTRATION", given_name="CAMILLE", profession=10, pin=pin
         )
         step("virtual CPS3 card made for Camille DEMONSTRATION, physician")
         if not in_process:
@@ -77,7 +80,7 @@ def running_demo(*, say: Say, unattended: bool) -> Iterator[Demo]:
             agent += ["--virtual-card", str(card)]
             step("no reader service here: the agent talks to the virtual card in process")
         if unattended:
-            agent += ["--pin-file", str(_pin_file(folder))]
+            agent += ["--pin-file", str(_pin_file(folder, pin))]
         programs.start("agent", agent, ready="ready ")
         step("agent listens on loopback")
         database = folder / "insured.sqlite"
@@ -101,6 +104,7 @@ def running_demo(*, say: Say, unattended: bool) -> Iterator[Demo]:
             holder="Camille DEMONSTRATION",
             programs=programs,
             in_process=in_process,
+            folder=folder,
         )
 
 
@@ -180,10 +184,10 @@ def _free_port(wanted: int) -> int:
     raise DemoError("no free port on 127.0.0.1")
 
 
-def _pin_file(folder: Path) -> Path:
+def _pin_file(folder: Path, pin: str) -> Path:
     path = folder / "pin"
     path.touch(mode=0o600)
-    path.write_text(PIN, encoding="ascii")
+    path.write_text(pin, encoding="ascii")
     return path
 
 

@@ -1,0 +1,54 @@
+"""The whole line on real parts: card in a PC/SC reader, agent, gateway, portal, Chromium."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cps.demo.login import browser_path, chromium, run_login
+from cps.demo.processes import DemoError
+from cps.demo.run import Demo, running_demo
+
+PIN = "7391"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    try:
+        browser_path()
+    except DemoError as exc:
+        pytest.skip(str(exc))
+    with running_demo(say=print, unattended=True, pin=PIN) as running:
+        if running.in_process:
+            pytest.skip("no reader service can be used here, so this would not be the real line")
+        yield running
+
+
+@pytest.mark.pcscd
+@pytest.mark.browser
+def test_a_card_in_a_reader_opens_the_portal(demo: Demo, tmp_path: Path) -> None:
+    run_login(demo.origin, demo.holder, screenshots=tmp_path, say=print)
+    assert len(list(tmp_path.glob("*.png"))) == 6
+
+
+@pytest.mark.pcscd
+@pytest.mark.browser
+def test_no_log_of_a_run_holds_a_secret(demo: Demo) -> None:
+    codes: list[str] = []
+    with chromium() as context:
+        page = context.new_page()
+        page.goto(demo.origin)
+        with context.expect_page() as opened:
+            page.locator('a[href^="http://127.0.0.1:2495"] >> nth=0').click()
+        portal = opened.value
+        portal.on("request", lambda request: codes.extend(re.findall(r"code=(\S+)", request.url)))
+        portal.wait_for_url(f"{demo.origin}/")
+        cookies = [str(cookie.get("value")) for cookie in context.cookies()]
+    assert codes, "the code went through the browser"
+    assert cookies, "the session stands"
+    secrets = re.compile("|".join([*map(re.escape, codes + cookies), rf"(?<!\d){PIN}(?!\d)"]))
+    logs = [*demo.folder.glob("*.log"), *demo.folder.glob("*.jsonl")]
+    assert {"agent.log", "gateway.log", "audit.jsonl"} <= {log.name for log in logs}
+    for log in logs:
+        assert not secrets.search(log.read_text(encoding="utf-8")), log.name
