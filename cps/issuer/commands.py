@@ -4,15 +4,24 @@ import argparse
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from cps.issuer.folder import AuthorityFolder, FolderError
+from cps.issuer.folder import LIST_FILES, AuthorityFolder, FolderError
+from cps.issuer.hierarchy import AuthorityNames, Gamme, Population
 from cps.issuer.index import IssuedCertificate
 
 Clock = Callable[[], datetime]
+
+_REASONS = [
+    reason
+    for reason in x509.ReasonFlags
+    # The first is said by giving no reason, the second by lifting a hold.
+    if reason not in (x509.ReasonFlags.unspecified, x509.ReasonFlags.remove_from_crl)
+]
 
 
 def system_clock() -> datetime:
@@ -37,12 +46,36 @@ def add_commands(
         parser.set_defaults(run=lambda arguments: _run(work, arguments, clock))
         return parser
 
-    add("new", "make a new authority in a new folder", _new)
-    add("crl", "write new revocation lists", _crl)
+    new = add("new", "make a new authority in a new folder", _new)
+    _add_choice(new, "--gamme", Gamme, Gamme.FORT, "the family, as the IGC-Santé calls it")
+    _add_choice(new, "--population", Population, Population.PERSONNES, "whom it certifies")
+    crl = add("crl", "write new revocation lists", _crl)
     add("show", "show the authority and what it issued", _show)
     revoke = add("revoke", "revoke a certificate and write new lists", _revoke)
     revoke.add_argument(
-        "serial", type=_serial, metavar="SERIAL", help="its serial number, hexadecimal"
+        "--reason",
+        choices=[reason.value for reason in _REASONS],
+        help="why; certificateHold can be taken back; default: not said",
+    )
+    unhold = add("unhold", "lift the hold of a certificate and write new lists", _unhold)
+    for parser in (revoke, unhold):
+        parser.add_argument(
+            "serial", type=_serial, metavar="SERIAL", help="its serial number, hexadecimal"
+        )
+    for parser in (crl, revoke, unhold):
+        parser.add_argument(
+            "--delta", action="store_true", help="write only a delta list, no complete ones"
+        )
+
+
+def _add_choice(
+    parser: argparse.ArgumentParser, name: str, kind: type[Enum], default: Enum, text: str
+) -> None:
+    parser.add_argument(
+        name,
+        choices=[member.name for member in kind],
+        default=default.name,
+        help=f"{text}; default {default.name}",
     )
 
 
@@ -60,21 +93,32 @@ def _run(
 
 
 def _new(arguments: argparse.Namespace, clock: Clock) -> None:
-    folder = AuthorityFolder.create(arguments.folder, now=clock())
+    names = AuthorityNames(
+        gamme=Gamme[arguments.gamme], population=Population[arguments.population]
+    )
+    folder = AuthorityFolder.create(arguments.folder, now=clock(), names=names)
     print(f"{folder.path}: new test authority")
     _print_certificates(folder)
 
 
 def _crl(arguments: argparse.Namespace, clock: Clock) -> None:
     folder = AuthorityFolder.open(arguments.folder)
-    folder.write_lists(now=clock())
+    folder.write_lists(now=clock(), delta_only=arguments.delta)
     _print_lists(folder)
 
 
 def _revoke(arguments: argparse.Namespace, clock: Clock) -> None:
     folder = AuthorityFolder.open(arguments.folder)
-    folder.revoke(arguments.serial, now=clock())
+    reason = None if arguments.reason is None else x509.ReasonFlags(arguments.reason)
+    folder.revoke(arguments.serial, now=clock(), reason=reason, delta_only=arguments.delta)
     print(f"{arguments.serial:X} is revoked")
+    _print_lists(folder)
+
+
+def _unhold(arguments: argparse.Namespace, clock: Clock) -> None:
+    folder = AuthorityFolder.open(arguments.folder)
+    folder.release(arguments.serial, now=clock(), delta_only=arguments.delta)
+    print(f"{arguments.serial:X} is good again")
     _print_lists(folder)
 
 
@@ -92,7 +136,8 @@ def _show(arguments: argparse.Namespace, clock: Clock) -> None:
 
 def _state(entry: IssuedCertificate, now: datetime) -> str:
     if entry.revoked_at is not None:
-        return f"revoked {entry.revoked_at:%Y-%m-%d}"
+        why = "" if entry.reason is None else f" {entry.reason.value}"
+        return f"revoked {entry.revoked_at:%Y-%m-%d}{why}"
     if entry.not_after < now:
         return f"expired {entry.not_after:%Y-%m-%d}"
     return f"good until {entry.not_after:%Y-%m-%d}"
@@ -107,14 +152,11 @@ def _print_certificates(folder: AuthorityFolder) -> None:
 
 
 def _print_lists(folder: AuthorityFolder) -> None:
-    for name in ("root.crl", "intermediate.crl"):
-        try:
-            crl = x509.load_der_x509_crl((folder.path / name).read_bytes())
-        except ValueError as exc:
-            raise FolderError(folder.path, f"{name} is damaged; run cps issuer crl") from exc
+    for name in LIST_FILES:
+        crl = folder.read_list(name)
         number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         print(
-            f"{name}: number {number}, {len(crl)} revoked,"
+            f"{name}: number {number}, {len(crl)} entries,"
             f" good until {crl.next_update_utc:%Y-%m-%d %H:%M} UTC"
         )
 

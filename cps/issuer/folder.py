@@ -1,7 +1,8 @@
 """A test authority that lives in a folder: keys, certificates, lists, and what it issued.
 
 ``root.pem intermediate.pem``  the certificates, for the gateway to trust
-``root.crl intermediate.crl``  the revocation lists, DER
+``root.crl intermediate.crl``  the complete revocation lists, DER
+``intermediate-delta.crl``     what changed since the complete list, DER
 ``index.json``                 the names and every certificate issued, with its revocation
 ``private/``                   the keys, which only their owner can read
 """
@@ -9,7 +10,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cps.issuer.crl import Revocation, make_crl
+from cps.issuer.crl import ListRequest, Revocation, encode_entries, sign_list
 from cps.issuer.hierarchy import (
     Addresses,
     Authority,
@@ -32,6 +33,10 @@ from cps.issuer.hierarchy import (
 from cps.issuer.index import Index, IssuedCertificate, index_from_bytes, index_to_bytes
 from cps.issuer.leaf import LeafRequest, issue, random_serial
 
+ROOT_LIST = "root.crl"
+INTERMEDIATE_LIST = "intermediate.crl"
+DELTA_LIST = "intermediate-delta.crl"
+LIST_FILES = (ROOT_LIST, INTERMEDIATE_LIST, DELTA_LIST)
 LIST_DAYS = 7
 """How long a revocation list is good for; ``cps issuer crl`` writes the next one."""
 
@@ -121,60 +126,107 @@ class AuthorityFolder:
             self._save(replace(index, issued=(*index.issued, entry)))
         return certificate
 
-    def revoke(self, serial: int, *, now: datetime, reason: x509.ReasonFlags | None = None) -> None:
+    def revoke(
+        self,
+        serial: int,
+        *,
+        now: datetime,
+        reason: x509.ReasonFlags | None = None,
+        delta_only: bool = False,
+    ) -> None:
         """Mark a certificate as revoked and write new lists that say so.
 
-        :param now: aware; the moment of revocation.
+        :param now: aware; the moment of revocation. It stays that of the hold where a certificate
+            on hold is now revoked for good.
+        :param reason: ``certificate_hold`` for what :meth:`release` can take back.
+        :param delta_only: leave the complete lists as they are.
         :raises FolderError: where this authority did not issue it, or it is revoked already.
         """
         with self._locked():
             index = _read_index(self.path)
-            entry = next((entry for entry in index.issued if entry.serial == serial), None)
-            if entry is None:
-                raise FolderError(self.path, f"no certificate {serial:X} was issued here")
-            if entry.revoked_at is not None:
+            entry = self._entry(index, serial)
+            for_good = reason is not x509.ReasonFlags.certificate_hold
+            if entry.revoked_at is not None and not (entry.is_on_hold and for_good):
                 raise FolderError(self.path, f"certificate {serial:X} is revoked already")
-            revoked = replace(entry, revoked_at=now.astimezone(UTC), reason=reason)
-            issued = tuple(revoked if other is entry else other for other in index.issued)
-            self._write_lists(replace(index, issued=issued), now)
+            revoked_at = entry.revoked_at or now.astimezone(UTC)
+            revoked = replace(entry, revoked_at=revoked_at, reason=reason, released_at=None)
+            self._publish(_with_entry(index, revoked), now, delta_only=delta_only)
 
-    def write_lists(self, *, now: datetime) -> None:
-        """Write the next list of the root and of the intermediate.
+    def release(self, serial: int, *, now: datetime, delta_only: bool = False) -> None:
+        """Lift the hold of a certificate and write new lists that say so.
 
-        :param now: aware; both lists are good from then on for :data:`LIST_DAYS`.
+        :param now: aware; the moment from which it is good again.
+        :param delta_only: leave the complete lists as they are.
+        :raises FolderError: where this authority did not issue it, or it is not on hold.
         """
         with self._locked():
-            self._write_lists(_read_index(self.path), now)
+            index = _read_index(self.path)
+            entry = self._entry(index, serial)
+            if not entry.is_on_hold:
+                raise FolderError(self.path, f"certificate {serial:X} is not on hold")
+            good = replace(entry, revoked_at=None, reason=None, released_at=now.astimezone(UTC))
+            self._publish(_with_entry(index, good), now, delta_only=delta_only)
+
+    def write_lists(self, *, now: datetime, delta_only: bool = False) -> None:
+        """Write the next lists of the root and of the intermediate.
+
+        :param now: aware; the lists are good from then on for :data:`LIST_DAYS`.
+        :param delta_only: leave the complete lists as they are.
+        """
+        with self._locked():
+            self._publish(_read_index(self.path), now, delta_only=delta_only)
+
+    def read_list(self, name: str) -> x509.CertificateRevocationList:
+        """Return one of the lists that were written last.
+
+        :param name: of :data:`LIST_FILES`.
+        :raises FolderError: where it is missing or damaged.
+        """
+        try:
+            return x509.load_der_x509_crl((self.path / name).read_bytes())
+        except (OSError, ValueError) as exc:
+            raise FolderError(self.path, f"{name} is damaged; run cps issuer crl") from exc
 
     def issued(self) -> tuple[IssuedCertificate, ...]:
         """Return every certificate issued, oldest first."""
         return _read_index(self.path).issued
 
-    def _write_lists(self, index: Index, now: datetime) -> None:
+    def _entry(self, index: Index, serial: int) -> IssuedCertificate:
+        for entry in index.issued:
+            if entry.serial == serial:
+                return entry
+        raise FolderError(self.path, f"no certificate {serial:X} was issued here")
+
+    def _publish(self, index: Index, now: datetime, *, delta_only: bool) -> None:
         # The index comes first: if the power fails between the two, the next list has it all.
         index = replace(index, list_number=index.list_number + 1)
         self._save(index)
-        revoked = [
+        if not delta_only:
+            self._write_complete_lists(index, now)
+        self._write_delta_list(index, now)
+
+    def _write_complete_lists(self, index: Index, now: datetime) -> None:
+        request = _list_request(index, now)
+        _write(self.path / ROOT_LIST, sign_list(self.hierarchy.root, request))
+        revoked = encode_entries(
             Revocation(serial=entry.serial, revoked_at=entry.revoked_at, reason=entry.reason)
             for entry in index.issued
             if entry.revoked_at is not None
-        ]
-        self._write_list("root.crl", self.hierarchy.root, index.list_number, now, [])
-        self._write_list(
-            "intermediate.crl", self.hierarchy.intermediate, index.list_number, now, revoked
+        )
+        _write(
+            self.path / INTERMEDIATE_LIST,
+            sign_list(self.hierarchy.intermediate, replace(request, entries=revoked)),
         )
 
-    def _write_list(
-        self, name: str, authority: Authority, number: int, now: datetime, revoked: list[Revocation]
-    ) -> None:
-        crl = make_crl(
-            authority,
-            number=number,
-            this_update=now,
-            next_update=now + timedelta(days=LIST_DAYS),
-            revoked=revoked,
+    def _write_delta_list(self, index: Index, now: datetime) -> None:
+        base = self.read_list(INTERMEDIATE_LIST)
+        number = base.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        request = replace(
+            _list_request(index, now),
+            base_number=number,
+            entries=encode_entries(changes_since(base, index.issued)),
         )
-        _write(self.path / name, crl.public_bytes(serialization.Encoding.DER))
+        _write(self.path / DELTA_LIST, sign_list(self.hierarchy.intermediate, request))
 
     def _write_hierarchy(self) -> None:
         private = self.path / "private"
@@ -200,6 +252,54 @@ class AuthorityFolder:
         with (self.path / "index.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def changes_since(
+    base: x509.CertificateRevocationList, issued: Iterable[IssuedCertificate]
+) -> Iterator[Revocation]:
+    """Yield what a delta list to *base* has to say of the certificates *issued*.
+
+    A hold that began and ended after *base* is told as lifted too, because an earlier delta list
+    may have told of the hold.
+
+    Source: RFC 5280 §5.2.4.
+    """
+    told = {entry.serial_number: _reason(entry) for entry in base}
+    for entry in issued:
+        if entry.revoked_at is not None:
+            if entry.serial not in told or told[entry.serial] is not entry.reason:
+                yield Revocation(
+                    serial=entry.serial, revoked_at=entry.revoked_at, reason=entry.reason
+                )
+        elif entry.released_at is not None and (
+            # Lists know no fractions of a second.
+            entry.serial in told or entry.released_at.replace(microsecond=0) > base.last_update_utc
+        ):
+            yield Revocation(
+                serial=entry.serial,
+                revoked_at=entry.released_at,
+                reason=x509.ReasonFlags.remove_from_crl,
+            )
+
+
+def _reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _list_request(index: Index, now: datetime) -> ListRequest:
+    return ListRequest(
+        number=index.list_number,
+        this_update=now,
+        next_update=now + timedelta(days=LIST_DAYS),
+    )
+
+
+def _with_entry(index: Index, changed: IssuedCertificate) -> Index:
+    issued = (changed if each.serial == changed.serial else each for each in index.issued)
+    return replace(index, issued=tuple(issued))
 
 
 def _by_name(hierarchy: Hierarchy) -> dict[str, Authority]:

@@ -26,6 +26,13 @@ class IssuedCertificate:
     revoked_at: datetime | None = None
     """Aware, UTC; ``None`` while the certificate is good."""
     reason: x509.ReasonFlags | None = None
+    released_at: datetime | None = None
+    """Aware, UTC; when the last hold was lifted, ``None`` if there was none."""
+
+    @property
+    def is_on_hold(self) -> bool:
+        """Return whether the revocation can be taken back."""
+        return self.revoked_at is not None and self.reason is x509.ReasonFlags.certificate_hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +41,7 @@ class Index:
 
     names: AuthorityNames
     list_number: int
-    """The crlNumber of the lists written last; root and intermediate count together."""
+    """The crlNumber of the lists written last; all lists of the folder count together."""
     issued: tuple[IssuedCertificate, ...]
     """Oldest first."""
 
@@ -104,12 +111,15 @@ def _entry_to_json(entry: IssuedCertificate) -> dict[str, Any]:
         "not_after": entry.not_after.isoformat(),
         "revoked_at": entry.revoked_at.isoformat() if entry.revoked_at else None,
         "reason": entry.reason.value if entry.reason else None,
+        "released_at": entry.released_at.isoformat() if entry.released_at else None,
     }
 
 
 def _entry_from_json(values: dict[str, Any]) -> IssuedCertificate:
     revoked_at = values["revoked_at"]
     reason = values["reason"]
+    # Folders from before certificates could be put on hold do not have it.
+    released_at = values.get("released_at")
     return IssuedCertificate(
         serial=int(values["serial"], 16),
         national_id=values["national_id"],
@@ -118,4 +128,5 @@ def _entry_from_json(values: dict[str, Any]) -> IssuedCertificate:
         not_after=datetime.fromisoformat(values["not_after"]),
         revoked_at=datetime.fromisoformat(revoked_at) if revoked_at else None,
         reason=x509.ReasonFlags(reason) if reason else None,
+        released_at=datetime.fromisoformat(released_at) if released_at else None,
     )

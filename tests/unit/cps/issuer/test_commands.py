@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from pytest_mock import MockerFixture
 
 from cps.issuer import commands
 from cps.issuer.folder import AuthorityFolder
@@ -35,6 +36,18 @@ def test_new_makes_an_authority_that_can_be_opened(
     assert "TEST AC RACINE SIMULATEUR FORT" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("gamme", ["ELEMENTAIRE", "STANDARD", "FORT"])
+@pytest.mark.parametrize("population", ["PERSONNES", "ORGANISATIONS"])
+def test_new_makes_any_of_the_six_authorities(
+    tmp_path: Path, mocker: MockerFixture, gamme: str, population: str
+) -> None:
+    mocker.patch("cps.issuer.hierarchy.rsa.generate_private_key", return_value=pki.key("leaf"))
+    options = ("--gamme", gamme, "--population", population)
+    assert run("new", str(tmp_path / "authority"), *options) == 0
+    names = AuthorityFolder.open(tmp_path / "authority").hierarchy.intermediate.certificate.subject
+    assert f"TEST AC SIMULATEUR {gamme} {population}" in names.rfc4514_string()
+
+
 def test_new_refuses_a_folder_that_exists(
     folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,9 +61,40 @@ def test_crl_writes_the_next_lists(
     folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("crl", str(folder.path)) == 0
-    assert "intermediate.crl: number 2, 0 revoked, good until 2026-11-30 12:00 UTC" in (
+    assert "intermediate.crl: number 2, 0 entries, good until 2026-11-30 12:00 UTC" in (
         capsys.readouterr().out
     )
+
+
+def test_crl_delta_leaves_the_complete_lists(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("crl", str(folder.path), "--delta") == 0
+    printed = capsys.readouterr().out
+    assert "intermediate.crl: number 1, 0 entries" in printed
+    assert "intermediate-delta.crl: number 2, 0 entries" in printed
+
+
+def test_hold_and_unhold(folder: AuthorityFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.issue(pki.leaf_request(serial=0xA1))
+    path = str(folder.path)
+    assert run("revoke", path, "A1", "--reason", "certificateHold") == 0
+    assert run("show", path) == 0
+    assert "revoked 2026-11-23 certificateHold" in capsys.readouterr().out
+    assert run("unhold", path, "A1", "--delta") == 0
+    printed = capsys.readouterr().out
+    assert "A1 is good again" in printed
+    assert "intermediate.crl: number 2, 1 entries" in printed
+    assert "intermediate-delta.crl: number 3, 1 entries" in printed
+    assert run("unhold", path, "A1") == 1
+    assert "not on hold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reason", ["removeFromCRL", "unspecified", "boredom"])
+def test_revoke_refuses_what_is_no_reason(folder: AuthorityFolder, reason: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("revoke", str(folder.path), "A1", "--reason", reason)
+    assert caught.value.code == 2
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_new_folder_holds_certificates_lists_index_and_keys(folder: AuthorityFol
         "intermediate.pem",
         "root.crl",
         "intermediate.crl",
+        "intermediate-delta.crl",
         "index.json",
         "index.lock",
         "private",
@@ -81,7 +82,7 @@ def test_existing_folder_is_not_overwritten(folder: AuthorityFolder) -> None:
 
 
 def test_failed_creation_leaves_nothing(tmp_path: Path, mocker: MockerFixture) -> None:
-    mocker.patch("cps.issuer.folder.make_crl", side_effect=OSError("disk full"))
+    mocker.patch("cps.issuer.folder.sign_list", side_effect=OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
         make(tmp_path / "authority")
     assert list(tmp_path.iterdir()) == []
@@ -152,6 +153,115 @@ def test_revocation_shows_in_the_index(folder: AuthorityFolder) -> None:
     [entry] = folder.issued()
     assert entry.revoked_at == pki.NOW
     assert entry.reason is x509.ReasonFlags.key_compromise
+
+
+HOLD = x509.ReasonFlags.certificate_hold
+STOLEN = x509.ReasonFlags.key_compromise
+LIFTED = x509.ReasonFlags.remove_from_crl
+LATER = pki.NOW + timedelta(hours=1)
+
+
+def reasons(folder: AuthorityFolder, name: str) -> dict[int, x509.ReasonFlags]:
+    return {
+        entry.serial_number: entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+        for entry in folder.read_list(name)
+    }
+
+
+def base_number(crl: x509.CertificateRevocationList) -> int:
+    return crl.extensions.get_extension_for_class(x509.DeltaCRLIndicator).value.crl_number
+
+
+def test_delta_list_of_a_new_folder_completes_the_list_beside_it(folder: AuthorityFolder) -> None:
+    delta = folder.read_list("intermediate-delta.crl")
+    assert base_number(delta) == number(delta) == number(folder.read_list("intermediate.crl")) == 1
+    assert len(delta) == 0
+
+
+def test_delta_list_tells_what_the_complete_list_does_not(folder: AuthorityFolder) -> None:
+    before, after = (folder.issue(pki.leaf_request()).serial_number for _ in range(2))
+    folder.revoke(before, now=pki.NOW, reason=STOLEN)
+    complete = (folder.path / "intermediate.crl").read_bytes()
+    folder.revoke(after, now=LATER, reason=STOLEN, delta_only=True)
+    assert (folder.path / "intermediate.crl").read_bytes() == complete
+    assert reasons(folder, "intermediate-delta.crl") == {after: STOLEN}
+    delta = folder.read_list("intermediate-delta.crl")
+    assert (number(delta), base_number(delta)) == (3, 2)
+    assert delta.last_update_utc == LATER
+
+    folder.write_lists(now=LATER)
+    assert reasons(folder, "intermediate.crl") == {before: STOLEN, after: STOLEN}
+    assert reasons(folder, "intermediate-delta.crl") == {}
+
+
+def test_delta_list_grows_until_the_next_complete_list(folder: AuthorityFolder) -> None:
+    serials = [folder.issue(pki.leaf_request()).serial_number for _ in range(2)]
+    for serial in serials:
+        folder.revoke(serial, now=LATER, reason=STOLEN, delta_only=True)
+    assert set(reasons(folder, "intermediate-delta.crl")) == set(serials)
+
+
+def test_lifted_hold_is_told_by_the_delta_list_and_absent_from_the_next_complete_one(
+    folder: AuthorityFolder,
+) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    folder.revoke(serial, now=pki.NOW, reason=HOLD)
+    assert reasons(folder, "intermediate.crl") == {serial: HOLD}
+    folder.release(serial, now=LATER, delta_only=True)
+    assert reasons(folder, "intermediate-delta.crl") == {serial: LIFTED}
+    assert folder.issued()[0].revoked_at is None
+
+    folder.write_lists(now=LATER + timedelta(hours=1))
+    assert reasons(folder, "intermediate.crl") == {}
+    assert reasons(folder, "intermediate-delta.crl") == {}
+
+
+def test_hold_that_began_and_ended_between_complete_lists_is_told_as_lifted(
+    folder: AuthorityFolder,
+) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    folder.revoke(serial, now=LATER, reason=HOLD, delta_only=True)
+    folder.release(serial, now=LATER + timedelta(hours=1), delta_only=True)
+    assert reasons(folder, "intermediate-delta.crl") == {serial: LIFTED}
+
+
+def test_hold_can_become_a_revocation_that_dates_from_the_hold(folder: AuthorityFolder) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    folder.revoke(serial, now=pki.NOW, reason=HOLD)
+    folder.revoke(serial, now=LATER, reason=STOLEN, delta_only=True)
+    assert reasons(folder, "intermediate-delta.crl") == {serial: STOLEN}
+    assert folder.issued()[0].revoked_at == pki.NOW
+    with pytest.raises(FolderError, match="not on hold"):
+        folder.release(serial, now=LATER)
+
+
+def test_hold_is_not_repeated(folder: AuthorityFolder) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    folder.revoke(serial, now=pki.NOW, reason=HOLD)
+    with pytest.raises(FolderError, match="revoked already"):
+        folder.revoke(serial, now=LATER, reason=HOLD)
+
+
+def test_released_certificate_can_be_put_on_hold_again(folder: AuthorityFolder) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    folder.revoke(serial, now=pki.NOW, reason=HOLD)
+    folder.release(serial, now=LATER)
+    folder.revoke(serial, now=LATER, reason=HOLD, delta_only=True)
+    assert reasons(folder, "intermediate-delta.crl") == {serial: HOLD}
+
+
+def test_good_certificate_cannot_be_released(folder: AuthorityFolder) -> None:
+    serial = folder.issue(pki.leaf_request()).serial_number
+    with pytest.raises(FolderError, match="not on hold"):
+        folder.release(serial, now=pki.NOW)
+
+
+def test_delta_list_without_its_base_is_not_written(folder: AuthorityFolder) -> None:
+    (folder.path / "intermediate.crl").write_bytes(b"damaged")
+    with pytest.raises(FolderError, match=r"intermediate\.crl is damaged; run cps issuer crl"):
+        folder.write_lists(now=LATER, delta_only=True)
+    folder.write_lists(now=LATER)
+    assert len(folder.read_list("intermediate.crl")) == 0
 
 
 def test_unknown_certificate_cannot_be_revoked(folder: AuthorityFolder) -> None:

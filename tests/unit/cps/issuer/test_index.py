@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +21,7 @@ entries = st.builds(
     not_after=moments,
     revoked_at=st.none() | moments,
     reason=st.none() | st.sampled_from(x509.ReasonFlags),
+    released_at=st.none() | moments,
 )
 names = st.builds(
     AuthorityNames,
@@ -72,6 +74,40 @@ WRITTEN = index_to_bytes(EMPTY)
 def test_what_is_no_index_is_refused(data: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         index_from_bytes(data)
+
+
+def test_index_from_before_there_were_holds_is_read() -> None:
+    entry = IssuedCertificate(
+        serial=5,
+        national_id="899900000011",
+        card_number="2899000001",
+        purpose=Purpose.AUTHENTICATION,
+        not_after=datetime(2029, 1, 1, tzinfo=UTC),
+    )
+    values = json.loads(index_to_bytes(replace(EMPTY, issued=(entry,))))
+    del values["issued"][0]["released_at"]
+    assert index_from_bytes(json.dumps(values).encode()).issued == (entry,)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        pytest.param(x509.ReasonFlags.certificate_hold, True, id="hold"),
+        pytest.param(x509.ReasonFlags.key_compromise, False, id="stolen"),
+        pytest.param(None, False, id="no reason"),
+    ],
+)
+def test_only_a_hold_is_one(reason: x509.ReasonFlags | None, expected: bool) -> None:
+    entry = IssuedCertificate(
+        serial=5,
+        national_id="899900000011",
+        card_number="2899000001",
+        purpose=Purpose.AUTHENTICATION,
+        not_after=datetime(2029, 1, 1, tzinfo=UTC),
+        revoked_at=datetime(2028, 1, 1, tzinfo=UTC),
+        reason=reason,
+    )
+    assert entry.is_on_hold is expected
 
 
 def test_serial_numbers_are_written_as_openssl_prints_them() -> None:
