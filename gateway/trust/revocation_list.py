@@ -53,12 +53,19 @@ class RevocationList:
 
         Source: RFC 5280 §5, §6.3.3.
         """
-        der = _one_list(raw)
         try:
+            der = _one_list(raw)
             crl = x509.load_der_x509_crl(der)
             number = _require_complete(crl)
             issuer = crl.issuer
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as exc:
+        except (
+            ValueError,
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+            x509.InvalidVersion,
+            x509.UnsupportedGeneralNameType,
+            Warning,  # what the library only warns of is raised where warnings are errors
+        ) as exc:
             raise ValueError(f"not a usable revocation list: {exc}") from exc
         if crl.next_update_utc is None:
             raise ValueError("the list does not say when the next one comes")

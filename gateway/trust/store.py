@@ -132,7 +132,10 @@ def _one_certificate(raw: bytes) -> bytes:
         return raw
     if raw.count(_PEM_BEGIN) != 1:
         raise ValueError("several PEM blocks; one certificate a file is wanted")
-    return x509.load_pem_x509_certificate(raw).public_bytes(Encoding.DER)
+    try:
+        return x509.load_pem_x509_certificate(raw).public_bytes(Encoding.DER)
+    except x509.InvalidVersion as exc:
+        raise ValueError(f"not a readable certificate: {exc}") from exc
 
 
 def _require_authority(certificate: x509.Certificate) -> None:

@@ -157,6 +157,10 @@ UNUSABLE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: hand_made(inside=SHA512_RSA, dates=THIS_UPDATE + NEXT_UPDATE),
         "Inner and outer signature algorithms",
     ),
+    "version of no standard": (
+        lambda: hand_made(version=b"\x02\x01\x00", dates=THIS_UPDATE + NEXT_UPDATE),
+        "0 is not a valid CRL version",
+    ),
     "SHA-1": (
         lambda: hand_made(inside=SHA1_RSA, outside=SHA1_RSA, dates=THIS_UPDATE + NEXT_UPDATE),
         "signature algorithm 1.2.840.113549.1.1.5",

@@ -1,3 +1,4 @@
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -98,6 +99,18 @@ def authority(
     return pki.pem(builder.sign(key, hashes.SHA256()))
 
 
+def unknown_version() -> bytes:
+    der = pki.der(pki.hierarchy().root.certificate)
+    version = bytes.fromhex("a003020102")
+    assert der.count(version) == 1
+    return pem_block(der.replace(version, bytes.fromhex("a003020105")))
+
+
+def pem_block(der: bytes) -> bytes:
+    body = base64.encodebytes(der)
+    return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+
+
 UNUSABLE: Mapping[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "not a readable certificate"),
     "text": (lambda: b"certificate follows", "not a readable certificate"),
@@ -105,6 +118,7 @@ UNUSABLE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: pki.pem(pki.hierarchy().root.certificate).replace(b"MII", b"!!!"),
         ".",
     ),
+    "a version of no standard in PEM": (unknown_version, "not a readable certificate"),
     "a revocation list in PEM": (lambda: pki.pem(pki.crl()), "."),
     "two certificates": (lambda: pki.pem(pki.hierarchy().root.certificate) * 2, "several PEM"),
     "trailing bytes": (lambda: pki.der(pki.hierarchy().root.certificate) + b"\n", "not a readable"),
