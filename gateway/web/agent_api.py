@@ -29,8 +29,9 @@ def agent_api(parts: Parts) -> Blueprint:
     @api.post("/claim")
     def claim() -> Response:
         """Bind the agent's key to the login and hand out the nonce, once (steps 4 and 5)."""
-        now = parts.clock()
         asked = _read_claim()
+        # The time counts from when the whole body is here, however slowly it came.
+        now = parts.clock()
         g.rid = asked.rid
         minimum = parts.settings.login.min_agent
         if version_numbers(asked.version) < version_numbers(minimum):
@@ -62,7 +63,6 @@ def agent_api(parts: Parts) -> Blueprint:
     @api.post("/token")
     def token() -> Response:
         """Decide on the login; whatever fails here ends it for good (steps 8 and 9)."""
-        now = parts.clock()
         max_bytes = parts.settings.login.token_bytes
         raw = read_body(max_bytes=max_bytes)
         try:
@@ -71,6 +71,7 @@ def agent_api(parts: Parts) -> Blueprint:
             _fail_named_login(parts, raw)
             raise LoginRejectedError(ErrorCode.TOKEN_MALFORMED, str(exc)) from exc
         g.rid = sent.rid
+        now = parts.clock()
         challenge = parts.challenges.take(sent.rid, now=now)
         try:
             identity = parts.verifier.verify(sent, challenge, now=now)

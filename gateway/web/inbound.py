@@ -24,7 +24,7 @@ def require_navigation() -> None:
 
     :raises LoginRejectedError: REQUEST_FORBIDDEN.
 
-    Source: W3C Fetch Metadata §2.1 (Sec-Fetch-Dest), §2.5 (Sec-Purpose).
+    Source: W3C Fetch Metadata §2.1 (Sec-Fetch-Dest); Fetch, "Sec-Purpose".
     """
     if request.method == "HEAD":
         abort(405, valid_methods=["GET"])

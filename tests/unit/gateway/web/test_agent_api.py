@@ -22,6 +22,7 @@ from tests.support.gateway_fakes import (
     NOW,
     ORIGIN,
     TEST_PERSON,
+    FakeClock,
     FakedGateway,
     agent_key,
     claim_body,
@@ -274,6 +275,25 @@ def test_body_without_a_length_counts_as_empty_where_the_server_did_not_frame_it
     rid = gateway.browser().begin()
     answer = post_without_length(gateway, CLAIM, {"wsgi.input": io.BytesIO(claim_body(rid))})
     assert refused(answer) == "request_malformed"
+
+
+class SlowBody(io.BytesIO):
+    """A body that takes longer to arrive than a login may last."""
+
+    def __init__(self, body: bytes, clock: FakeClock) -> None:
+        super().__init__(body)
+        self._clock = clock
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed wants a mutable Buffer
+        self._clock.advance(200)
+        return super().readinto(buffer)
+
+
+def test_body_that_comes_too_slowly_cannot_outlast_the_login(gateway: FakedGateway) -> None:
+    rid = gateway.browser().begin()
+    body = SlowBody(claim_body(rid), gateway.clock)
+    framed = {"wsgi.input": body, "wsgi.input_terminated": True}
+    assert refused(post_without_length(gateway, CLAIM, framed)) == "rid_expired"
 
 
 def test_cookies_of_a_browser_mean_nothing_to_the_agent_api(gateway: FakedGateway) -> None:

@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from gateway.web.app import MAX_BODY_BYTES, create_app
 from tests.support.gateway_fakes import (
     ORIGIN,
@@ -58,5 +62,10 @@ def test_static_folder_has_no_way_out(gateway: FakedGateway) -> None:
         assert answer.status_code == 404
 
 
-def test_body_of_a_form_is_bounded(gateway: FakedGateway) -> None:
-    assert gateway.app.config["MAX_CONTENT_LENGTH"] == MAX_BODY_BYTES
+def test_body_is_bounded_where_a_view_sets_no_limit(gateway: FakedGateway) -> None:
+    body = b" " * (MAX_BODY_BYTES + 1)
+    with (
+        gateway.app.test_request_context("/_cps/logout", method="POST", data=body),
+        pytest.raises(RequestEntityTooLarge),
+    ):
+        request.get_data()
