@@ -11,6 +11,7 @@ from cps.authtoken.encoding import b64url_encode
 from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.login.challenge import ChallengeState
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
+from gateway.settings import LimitsSettings
 from gateway.web import login_pages
 from gateway.web.login_pages import AGENT_PORTS, agent_url
 from tests.support.gateway_fakes import (
@@ -173,9 +174,11 @@ def test_two_login_cookies_at_once_are_refused(gateway: FakedGateway) -> None:
     assert answer.get_json()["error"] == "request_malformed"
 
 
-def test_cookies_past_the_limit_of_the_settings_are_refused(gateway: FakedGateway) -> None:
+def test_cookies_past_the_limit_of_the_settings_are_refused(tmp_path: Path) -> None:
+    limit = 2000
+    limits = LimitsSettings(cookie_bytes=limit)
+    gateway = make_gateway(tmp_path, make_settings(tmp_path).model_copy(update={"limits": limits}))
     client = gateway.app.test_client(use_cookies=False)
-    limit = gateway.settings.limits.cookie_bytes
     for size, status in ((limit, 200), (limit + 1, 413)):
         padding = "x=" + "y" * (size - 2)
         answer = client.get("/_cps/login", headers={"Cookie": padding}, base_url=ORIGIN)
