@@ -1,10 +1,11 @@
 """The PC/SC service with the virtual reader, for tests marked ``pcscd``.
 
 One session at a time uses the reader of a machine: a lock in the temporary folder sees to it.
-Import :func:`virtual_reader` into a test module to use it as a fixture.
+`tests/conftest.py` makes :func:`pcscd` known to every test.
 """
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -67,9 +68,9 @@ class VirtualReader:
 
 
 @pytest.fixture(scope="session")
-def virtual_reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualReader]:
+def pcscd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualReader]:
     """Give the virtual reader of a pcscd that runs, or of one that this starts and stops."""
-    if _reader_name is None:
+    if importlib.util.find_spec("smartcard") is None:
         pytest.skip("pyscard is not installed")
     with _machine_lock(), _service(tmp_path_factory.mktemp("pcscd") / "log"):
         name = _reader_name()
