@@ -70,10 +70,10 @@ def parse_object(raw: bytes, *, max_bytes: int) -> dict[str, object]:
     :param raw: UTF-8 without byte order mark.
     :param max_bytes: the size allowed, checked before anything is read.
     :raises ValueError: for an oversize body, another encoding, a repeated member, a number that
-        JSON does not have (NaN, Infinity), more than 8 arrays and objects, or anything but one
-        object.
+        JSON does not have (NaN, Infinity) or that no computer holds (1e999), half a surrogate
+        pair, more than 8 arrays and objects, or anything but one object.
 
-    Source: RFC 8259 §4, §8.1; RFC 7493 §2.3.
+    Source: RFC 8259 §4, §8.1; RFC 7493 §2.
     """
     if len(raw) > max_bytes:
         raise ValueError(f"{len(raw)} bytes where {max_bytes} are allowed")
@@ -86,6 +86,8 @@ def parse_object(raw: bytes, *, max_bytes: int) -> dict[str, object]:
         raise ValueError(f"more than {MAX_CONTAINERS} arrays and objects")
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        # What cannot be written again, such as half a surrogate pair, must not be passed on.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, RecursionError) as exc:
         raise ValueError(f"not strict JSON: {exc}") from exc
     if not isinstance(value, dict):

@@ -1,13 +1,17 @@
 """The bytes that a card signs for a login: built from a fixed frame by both sides."""
 
 import hashlib
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
 LOGIN_CONTEXT = b"CPS-GATEWAY-LOGIN-V1\x00"
 NONCE_BYTES = 32
 RID_BYTES = 16
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z|\[[0-9a-f:.]{2,45}\]\Z")
+RID_CHARACTERS = 22
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
+_IPV6 = re.compile(r"\[([0-9a-f:.]{2,45})\]\Z")
+_NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)\Z")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -30,6 +34,8 @@ def login_message(
         raise ValueError(f"nonce: {len(nonce)} bytes where {NONCE_BYTES} are wanted")
     if len(jwk_thumbprint) != hashlib.sha256().digest_size:
         raise ValueError("jwk thumbprint: 32 bytes are wanted")
+    if len(rid) != RID_CHARACTERS:
+        raise ValueError(f"rid: {len(rid)} characters where {RID_CHARACTERS} are wanted")
     return b"".join(
         (
             LOGIN_CONTEXT,
@@ -47,7 +53,8 @@ def require_origin(origin: str) -> str:
 
     :param origin: ``scheme://host[:port]``; http or https, lower case, punycode, no default port,
         no trailing slash.
-    :raises ValueError: for any other spelling.
+    :raises ValueError: for any other spelling, also of an address: browsers turn 127.1 into
+        127.0.0.1, so that a second spelling would never be what the browser shows.
 
     Source: RFC 6454 §6.2; docs/reference/protocol.md, "Agent to gateway".
     """
@@ -60,8 +67,7 @@ def require_origin(origin: str) -> str:
     netloc = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
     if (
         default is None
-        or not _HOST.match(netloc)
-        or ".." in netloc
+        or not _is_host(netloc)
         or port in (default, 0)
         or origin != f"{parts.scheme}://{netloc}" + ("" if port is None else f":{port}")
     ):
@@ -70,3 +76,19 @@ def require_origin(origin: str) -> str:
             "without default port or trailing slash"
         )
     return origin
+
+
+def _is_host(text: str) -> bool:
+    """Return whether *text* is a host name or an address, each in its one spelling."""
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    bracketed = _IPV6.match(text)
+    try:
+        if bracketed:
+            address = ipaddress.IPv6Address(bracketed[1])
+            return address.compressed == bracketed[1]
+        if _NUMBER.match(text.rpartition(".")[2]):
+            address = ipaddress.IPv4Address(text)
+            return address.compressed == text
+    except ValueError:
+        return False
+    return _NAME.match(text) is not None and ".." not in text

@@ -116,8 +116,10 @@ def _card(value: object) -> CardDescription:
 
 def _text(members: Mapping[str, object], name: str) -> str:
     value = members[name]
-    if not isinstance(value, str) or not value.isascii() or not 1 <= len(value) <= _MAX_TEXT:
-        raise ValueError(f"{name}: 1 to {_MAX_TEXT} ASCII characters are wanted")
+    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT:
+        raise ValueError(f"{name}: 1 to {_MAX_TEXT} characters are wanted")
+    if not value.isascii() or not value.isprintable():
+        raise ValueError(f"{name}: printable ASCII is wanted")
     return value
 
 
