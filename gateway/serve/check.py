@@ -1,0 +1,75 @@
+"""What a settings file leads to, and what is wrong with it, for the operator to read."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.edge.embedded import require_safe_parser, tls_context
+from gateway.settings import Settings
+from gateway.trust.crl import RevocationLists
+from gateway.trust.revocation_list import RevocationList
+from gateway.trust.store import TrustStore
+
+_DAY = "%Y-%m-%d"
+_MINUTE = "%Y-%m-%d %H:%M UTC"
+
+
+def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
+    """Return what is configured, a line each, and what would keep people out.
+
+    :param now: aware UTC.
+    :raises ConfigurationError: where the gateway would not start.
+    """
+    settings = Settings.load(settings_path)
+    require_safe_parser()
+    tls_context(settings.listen)
+    store = TrustStore.load(settings.trust, settings.environment, now)
+    problems = RevocationLists.load(settings.trust.crls, store, now).problems(now)
+    lines = [
+        *_portal(settings),
+        *(line for each in store.anchors for line in _authority("anchor", each, now)),
+        *(line for each in store.intermediates for line in _authority("intermediate", each, now)),
+        *(line for file in settings.trust.crls for line in _list(file, store, now)),
+    ]
+    return lines, list(problems)
+
+
+def _portal(settings: Settings) -> Iterator[str]:
+    login, listen = settings.login, settings.listen
+    professions = ", ".join(map(str, login.professions)) or "any"
+    yield f"environment    {settings.environment}"
+    yield f"origin         {settings.portal.origin}"
+    yield f"upstream       {settings.portal.upstream}"
+    yield f"listens on     {listen.address} port {listen.port}, {_tls(settings)}"
+    yield f"let in         cards {', '.join(login.card_types)}; professions {professions}"
+    yield f"state          {settings.state_dir}"
+    yield f"audit log      {settings.audit.file or 'standard output'}"
+
+
+def _tls(settings: Settings) -> str:
+    certificate = settings.listen.tls_certificate
+    return "no TLS" if certificate is None else f"TLS with {certificate}"
+
+
+def _authority(kind: str, certificate: x509.Certificate, now: datetime) -> Iterator[str]:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    yield f"{kind:14} {certificate.subject.rfc4514_string()}"
+    yield f"{'':14} {begin:{_DAY}} to {end:{_DAY}}, {(end - now).days} days left"
+
+
+def _list(file: Path, store: TrustStore, now: datetime) -> Iterator[str]:
+    yield f"{'list':14} {file}"
+    try:
+        found = RevocationList.parse(file.read_bytes(), store.authorities())
+    except (OSError, ValueError):
+        # The reason stands among the problems.
+        yield f"{'':14} not usable"
+        return
+    hours = (now - found.this_update).total_seconds() / 3600
+    yield f"{'':14} of {found.authority.subject.rfc4514_string()}"
+    yield (
+        f"{'':14} {len(found.serials)} entries, {hours:.0f} h old, "
+        f"good until {found.next_update:{_MINUTE}}"
+    )

@@ -1,0 +1,91 @@
+"""One child of the supervisor: started, awaited until it is ready, and ended with all its own."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.serve.lifeline import READY
+
+START_SECONDS = 30
+"""Time in which a child must say that it is ready."""
+STOP_SECONDS = 8
+"""Time for a child to end in order; then it is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a child runs."""
+
+    name: str
+    """For the log."""
+    module: str
+    """Called with *arguments* and the number of its end of the lifeline."""
+    arguments: Sequence[str]
+    """No secret among them: every user sees them in the process list."""
+
+
+class Child:
+    """A process that leads a group of its own, tied to this one by a lifeline."""
+
+    def __init__(self, process: asyncio.subprocess.Process, lifeline: socket.socket) -> None:
+        self._process = process
+        self._lifeline = lifeline
+
+    @classmethod
+    async def start(cls, program: Program) -> Self:
+        """Start *program* and return at once."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                program.module,
+                *program.arguments,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                # A group of its own: Ctrl-C reaches the supervisor alone, which ends it in order.
+                process_group=0,
+            )
+        ours.setblocking(False)
+        return cls(process, ours)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def is_ready(self) -> bool:
+        """Wait for the child to say that it is ready; return whether it did, in time."""
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                return await loop.sock_recv(self._lifeline, len(READY)) == READY
+        return False
+
+    async def ended(self) -> int:
+        """Wait for the end, sweep up what the child started and left, and return its exit code."""
+        code = await self._process.wait()
+        self._kill_group()
+        self._lifeline.close()
+        return code
+
+    async def stop(self) -> int:
+        """End the child: politely, then at once; return its exit code."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                return await self.ended()
+        self._kill_group()
+        return await self.ended()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,0 +1,111 @@
+"""The control plane's process: Flask under granian, on a Unix socket that only the relay opens.
+
+granian runs the application in a worker, forked from the process that the supervisor started; the
+worker inherits the lifeline and leads both of them to their end.
+"""
+
+import logging
+import multiprocessing
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import MPServer
+
+from gateway.assertion import AssertionSigner
+from gateway.audit import AuditLog
+from gateway.clock import system_clock
+from gateway.database import Database
+from gateway.errors import GatewayError
+from gateway.login.rules import AccessRules
+from gateway.login.sqlite import SQLiteChallengeStore
+from gateway.login.verify import LoginVerifier
+from gateway.serve.lifeline import Lifeline
+from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
+from gateway.serve.places import Places
+from gateway.session.sqlite import SQLiteSessionStore
+from gateway.settings import Settings
+from gateway.trust.crl import RevocationLists
+from gateway.trust.store import TrustStore
+from gateway.web.app import create_app
+
+THREADS = 8
+"""Requests answered at a time; each thread has its connection to the database."""
+STOP_SECONDS = 3
+"""Time for requests under way when the gateway stops."""
+
+_BACKLOG = 256
+_log = logging.getLogger("gateway.serve")
+
+
+def main() -> None:
+    """Serve until SIGTERM. Arguments: the settings file, the number of the lifeline."""
+    file, descriptor = sys.argv[1:]
+    os.umask(0o077)
+    configure_logs()
+    settings = Settings.load(Path(file))
+    # Only a forked worker inherits the lifeline.
+    multiprocessing.set_start_method("fork")
+    server = MPServer(
+        "control plane",
+        uds=Places.of(settings).control_socket,
+        uds_permissions=0o600,
+        interface=Interfaces.WSGI,
+        workers=1,
+        blocking_threads=THREADS,
+        backlog=_BACKLOG,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_level=LogLevels.error,
+        log_dictconfig=dict(GRANIAN_LOGGING),
+        workers_kill_timeout=STOP_SECONDS,
+    )
+    server.serve(
+        target_loader=partial(_load, settings, Lifeline(int(descriptor))), wrap_loader=False
+    )
+
+
+def build_app(settings: Settings) -> Flask:
+    """Return the control plane on the stores, authorities and keys that *settings* name.
+
+    :raises GatewayError: where one of them cannot be used.
+    """
+    places, now = Places.of(settings), system_clock()
+    database = Database(places.database, busy_seconds=settings.limits.store_seconds)
+    store = TrustStore.load(settings.trust, settings.environment, now)
+    return create_app(
+        settings=settings,
+        clock=system_clock,
+        challenges=SQLiteChallengeStore(database, settings.login),
+        sessions=SQLiteSessionStore(database, settings.session),
+        verifier=LoginVerifier(
+            store,
+            RevocationLists.load(settings.trust.crls, store, now),
+            AccessRules.of(settings.login),
+            settings.portal.origin,
+        ),
+        audit=AuditLog(settings.audit.file or sys.stdout, system_clock),
+        signer=AssertionSigner.load_or_create(
+            places.assertion_key, settings.portal.origin, settings.portal.audience
+        ),
+    )
+
+
+def _load(settings: Settings, lifeline: Lifeline) -> Flask:
+    """Make the application, in the worker; its socket listens already."""
+    lifeline.follow()
+    try:
+        app = build_app(settings)
+    except GatewayError as exc:
+        _log.error("control plane: %s", exc)
+        sys.exit(1)
+    lifeline.say_ready()
+    return app
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The child's end of its tie to the supervisor: says "ready" once, and ends with it.
+
+A socket pair, not a signal: the system closes the supervisor's end however the supervisor ends, so
+no child is left behind even where the supervisor is killed.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+
+READY = b"ready\n"
+GRACE_SECONDS = 5
+"""Time to end in order when the supervisor is gone."""
+
+
+class Lifeline:
+    """The tie of a process that leads a process group of its own."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+
+    def say_ready(self) -> None:
+        """Tell the supervisor that this process answers requests."""
+        self._socket.sendall(READY)
+
+    def follow(self) -> None:
+        """From now on end this process group when the supervisor is gone."""
+        threading.Thread(target=self._wait_for_the_end, name="lifeline", daemon=True).start()
+
+    def _wait_for_the_end(self) -> None:
+        # The supervisor never writes: what comes is the end, in one form or another.
+        with suppress(OSError):
+            self._socket.recv(1)
+        os.killpg(0, signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,28 @@
+"""Where the processes of one gateway find what they share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The files in the state and runtime folders."""
+
+    database: Path
+    assertion_key: Path
+    control_socket: Path
+    lock: Path
+    """Held by the one supervisor that uses the runtime folder."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the places that *settings* lead to."""
+        return cls(
+            database=settings.state_dir / "gateway.db",
+            assertion_key=settings.state_dir / "assertion-key.pem",
+            control_socket=settings.runtime_dir / "control.sock",
+            lock=settings.runtime_dir / "gateway.lock",
+        )

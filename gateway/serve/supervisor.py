@@ -1,0 +1,174 @@
+"""The supervisor: starts the control plane and the edge, keeps them running or ends them all."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.clock import system_clock
+from gateway.errors import ConfigurationError
+from gateway.serve.child import Child, Program
+from gateway.serve.logs import configure_logs
+from gateway.serve.places import Places
+from gateway.settings import Settings, create_directories
+from gateway.trust.crl import RevocationLists
+from gateway.trust.store import TrustStore
+
+EXIT_FAILED = 1
+"""Exit code where a child does not stay alive: everything is down, so nothing is open."""
+EXIT_CONFIGURATION = 2
+"""Exit code where the settings stop the start."""
+QUICK_SECONDS = 10.0
+"""A child that lives less long died quickly."""
+MAX_QUICK_DEATHS = 5
+"""Quick deaths in a row after which the supervisor gives up."""
+FIRST_PAUSE_SECONDS = 0.25
+"""Pause before a child is started again; doubled with each quick death."""
+
+Say = Callable[[str], None]
+
+_log = logging.getLogger("gateway.serve")
+
+
+def serve(settings_path: Path) -> int:
+    """Run the gateway until SIGTERM or SIGINT, and return the exit code.
+
+    :param settings_path: the settings file, which every process reads for itself.
+    :raises ConfigurationError: where the settings, or the files that they name, cannot be used.
+    """
+    os.umask(0o077)
+    configure_logs()
+    settings = Settings.load(settings_path)
+    create_directories(settings, file=settings_path)
+    places = Places.of(settings)
+    with _only_gateway(places, settings_path):
+        _look_at_trust(settings)
+        arguments = (str(settings_path.absolute()),)
+        programs = (
+            Program(name="control plane", module="gateway.serve.control", arguments=arguments),
+            Program(name="edge", module="gateway.serve.edge", arguments=arguments),
+        )
+        try:
+            return asyncio.run(
+                Supervisor(programs, ready=f"ready {settings.portal.origin}").run(_say)
+            )
+        finally:
+            # granian removes it too, unless it was killed.
+            places.control_socket.unlink(missing_ok=True)
+
+
+class Supervisor:
+    """Keeps a few programs running, started in their order and ended in the opposite one."""
+
+    def __init__(self, programs: Sequence[Program], *, ready: str) -> None:
+        """Take what is to be run.
+
+        :param ready: the line said once all programs answer.
+        """
+        self._programs = tuple(programs)
+        self._ready = ready
+        self._children: dict[Program, Child] = {}
+
+    async def run(self, say: Say) -> int:
+        """Run all until a signal, or until one of them cannot be kept; return the exit code.
+
+        :param say: takes the ready line.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        stopping = asyncio.create_task(stop.wait())
+        work = asyncio.create_task(self._start_and_keep(say))
+        try:
+            await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
+            return 0 if stop.is_set() else work.result()
+        finally:
+            for task in (stopping, work):
+                task.cancel()
+            await asyncio.gather(stopping, work, return_exceptions=True)
+            await self._stop_all()
+
+    async def _start_and_keep(self, say: Say) -> int:
+        for program in self._programs:
+            child = await self._start(program)
+            if not await child.is_ready():
+                # The first start must succeed: what stops it is a fault that no waiting mends.
+                code = await child.stop()
+                _log.error("%s did not start, exit code %d", program.name, code)
+                return EXIT_CONFIGURATION if code == EXIT_CONFIGURATION else EXIT_FAILED
+        say(self._ready)
+        keeping = [asyncio.create_task(self._keep(program)) for program in self._programs]
+        try:
+            await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
+        return EXIT_FAILED
+
+    async def _start(self, program: Program) -> Child:
+        child = await Child.start(program)
+        self._children[program] = child
+        _log.info("%s started, process %d", program.name, child.pid)
+        return child
+
+    async def _keep(self, program: Program) -> None:
+        """Start *program* again whenever it ends; return where it does not stay alive."""
+        loop = asyncio.get_running_loop()
+        deaths, born = 0, loop.time()
+        while True:
+            code = await self._children[program].ended()
+            deaths = 1 if loop.time() - born >= QUICK_SECONDS else deaths + 1
+            if deaths > MAX_QUICK_DEATHS:
+                _log.error("%s does not stay alive, giving up", program.name)
+                return
+            pause = FIRST_PAUSE_SECONDS * 2 ** (deaths - 1)
+            _log.error("%s ended, exit code %d; again in %g s", program.name, code, pause)
+            await asyncio.sleep(pause)
+            born = loop.time()
+            child = await self._start(program)
+            if not await child.is_ready():
+                # It ends by itself, or hangs: then it must end.
+                await child.stop()
+
+    async def _stop_all(self) -> None:
+        for program in reversed(self._programs):
+            if program in self._children:
+                code = await self._children[program].stop()
+                _log.info("%s stopped, exit code %d", program.name, code)
+
+
+def _look_at_trust(settings: Settings) -> None:
+    """Load the authorities, to fail before anything listens, and say which lists are missing.
+
+    :raises ConfigurationError: for an authority's file that cannot be used.
+    """
+    now = system_clock()
+    store = TrustStore.load(settings.trust, settings.environment, now)
+    # Lists come and go while the gateway runs, so a bad one stops logins and not the start.
+    for problem in RevocationLists.load(settings.trust.crls, store, now).problems(now):
+        _log.error("logins will be refused: %s", problem)
+
+
+@contextmanager
+def _only_gateway(places: Places, settings_path: Path) -> Iterator[None]:
+    """Hold the runtime folder against a second gateway, whose sockets would replace ours.
+
+    :raises ConfigurationError: where another gateway holds it.
+    """
+    with places.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            reason = f"another gateway uses {places.lock.parent}"
+            raise ConfigurationError(str(settings_path), "runtime_dir", reason) from exc
+        yield
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
