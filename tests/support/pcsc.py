@@ -52,9 +52,11 @@ class VirtualReader:
         thread = threading.Thread(target=run, name="virtual card")
         thread.start()
         try:
-            _await("the card in the reader", CARD_SECONDS, lambda: self._present() or failures)
+            # A second card waits unseen behind the first, which PC/SC shows all the time.
+            _await("the card inserted", CARD_SECONDS, lambda: inserted.is_set() or failures)
             if failures:
                 raise failures[0]
+            _await("the card seen by PC/SC", CARD_SECONDS, self._present)
             yield
         finally:
             reader.stop()
