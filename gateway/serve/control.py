@@ -50,9 +50,13 @@ def main() -> None:
     settings = Settings.load(Path(file))
     # Only a forked worker inherits the lifeline.
     multiprocessing.set_start_method("fork")
+    control_socket = Places.of(settings).control_socket
+    # One that was killed leaves its socket, on which granian fails; the supervisor sees to it that
+    # none is alive.
+    control_socket.unlink(missing_ok=True)
     server = MPServer(
         "control plane",
-        uds=Places.of(settings).control_socket,
+        uds=control_socket,
         uds_permissions=0o600,
         interface=Interfaces.WSGI,
         workers=1,

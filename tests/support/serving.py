@@ -90,10 +90,10 @@ class ServedGateway:
         """Return the process id of the child that was last started under *name*."""
         return int(re.findall(rf"{name} started, process (\d+)", self.log)[-1])
 
-    def wait_for_log(self, pattern: str, *, times: int = 1) -> None:
-        """Wait until *pattern* stands so often in the log."""
+    def wait_for_new_child(self, name: str, before: int) -> None:
+        """Wait until another child than *before* was started under *name*."""
         deadline = time.monotonic() + START_SECONDS
-        while len(re.findall(pattern, self.log)) < times:
+        while self.child(name) == before:
             assert time.monotonic() < deadline, self.log
             time.sleep(0.02)
 
