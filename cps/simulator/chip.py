@@ -11,6 +11,7 @@ from cps.apdu import MAX_NE, CommandAPDU, ResponseAPDU
 from cps.atr import CPS3_CONTACT_ATR
 from cps.errors import CardMuteError
 from cps.simulator.command import Command, CommandRefusedError
+from cps.simulator.cps2ter import OldFiles
 from cps.simulator.files import FileSystem
 from cps.simulator.image import CardImage
 from cps.simulator.keys import KeyRing
@@ -20,6 +21,7 @@ from cps.status import SW
 
 CLASS = 0x00
 CHAINED_CLASS = 0x10
+OLD_CLASS = 0xA0
 GET_RESPONSE = 0xC0
 PERFORM_SECURITY_OPERATION = 0x2A
 MAX_CHAINED_BYTES = 1024
@@ -77,7 +79,8 @@ class _Life:
         files = FileSystem(image, security)
         keys = KeyRing(image, files, security)
         objects = DataObjects(image, files)
-        self._instructions: dict[int, Instruction] = {
+        old_files = OldFiles(image, security)
+        instructions: dict[int, Instruction] = {
             0x20: security.verify,
             0x22: keys.manage_security_environment,
             0x24: security.change,
@@ -90,13 +93,19 @@ class _Life:
             0xCB: objects.get_data,
             0xD6: files.update_binary,
         }
+        self._classes: dict[int, dict[int, Instruction]] = {
+            CLASS: instructions,
+            CHAINED_CLASS: instructions,
+            OLD_CLASS: {0xA4: old_files.select, 0xB0: old_files.read_binary},
+        }
         self._unread = b""
+        self._unread_class = CLASS
         self._chained: Command | None = None
 
     def execute(self, raw: bytes) -> ResponseAPDU:
         """Return the answer to one raw command."""
         chained, self._chained = self._chained, None
-        fetching = raw[:2] == bytes((CLASS, GET_RESPONSE))
+        fetching = raw[:2] == bytes((self._unread_class, GET_RESPONSE))
         if not fetching:
             self._unread = b""
         try:
@@ -109,9 +118,13 @@ class _Life:
             return ResponseAPDU(sw=SW.MEMORY_FAILURE)
 
     def _run(self, apdu: CommandAPDU, chained: Command | None) -> ResponseAPDU:
-        if apdu.cla not in (CLASS, CHAINED_CLASS):
+        instructions = self._classes.get(apdu.cla)
+        if instructions is None:
             raise CommandRefusedError(SW.CLA_NOT_SUPPORTED)
-        instruction = self._instructions.get(apdu.ins)
+        instruction = instructions.get(apdu.ins)
+        if apdu.ins == GET_RESPONSE:
+            # What was to fetch, if anything, was left by a command of another class.
+            raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
         if instruction is None:
             raise CommandRefusedError(SW.INS_NOT_SUPPORTED)
         command = _joined(chained, apdu)
@@ -125,7 +138,7 @@ class _Life:
         data = instruction(command)
         if apdu.data and data:
             # T=0 carries data one way in one exchange: the host fetches these.
-            self._unread = data
+            self._unread, self._unread_class = data, apdu.cla
             return ResponseAPDU(sw=self._more())
         return ResponseAPDU(data=data, sw=SW.SUCCESS)
 
@@ -144,7 +157,9 @@ class _Life:
         return ResponseAPDU(data=data, sw=self._more() if self._unread else SW.SUCCESS)
 
     def _more(self) -> int:
-        return 0x6100 | min(len(self._unread), MAX_NE) & 0xFF
+        """Return the status word that says how much is unread."""
+        first = 0x9F00 if self._unread_class == OLD_CLASS else 0x6100
+        return first | min(len(self._unread), MAX_NE) & 0xFF
 
 
 def _decode(raw: bytes) -> CommandAPDU:

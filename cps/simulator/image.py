@@ -88,6 +88,8 @@ class CardImage:
 
     card: CardType
     files: list[FileImage]
+    cps2ter: list[FileImage]
+    """The files of class A0, a tree of their own."""
     reference_data: list[ReferenceData]
     keys: list[KeyImage]
     _path: Path | None = field(default=None, init=False, repr=False)
@@ -182,6 +184,7 @@ class CardImage:
         return cls(
             card=CardType(document["card"]),
             files=[_file(entry) for entry in document["files"]],
+            cps2ter=[_file(entry) for entry in document["cps2ter"]],
             reference_data=[_reference_data(entry) for entry in document["reference_data"]],
             keys=[_key(entry) for entry in document["keys"]],
         )
@@ -191,6 +194,7 @@ class CardImage:
             "format": FORMAT,
             "card": self.card.value,
             "files": [_file_entry(file) for file in self.files],
+            "cps2ter": [_file_entry(file) for file in self.cps2ter],
             "reference_data": [_reference_entry(entry) for entry in self.reference_data],
             "keys": [_key_entry(key) for key in self.keys],
         }

@@ -152,6 +152,7 @@ def personalise_cps3(
     return CardImage(
         card=CardType.CPS3,
         files=files,
+        cps2ter=_cps2ter_files(),
         reference_data=_reference_data(pin, puk),
         keys=_keys(signature, authentication, technical),
     )
@@ -235,6 +236,16 @@ def _data_files(card_number: str, person: Person) -> list[_DataFile]:
     ]
 
 
+def _cps2ter_files() -> list[FileImage]:
+    # One activity, as the directory of the new application lists one.
+    return [
+        _df(MF),
+        _df(MF + b"\x7f\x01"),
+        _ef(MF + b"\x7f\x01", b"\x40\x00", b"SITUATION FICTIVE", contact=READ_AFTER_PIN),
+        _ef(MF, b"\x40\x10", b"ACTIVITE FICTIVE", contact=READ_AFTER_PIN),
+    ]
+
+
 def _reference_data(pin: str, puk: str) -> list[ReferenceData]:
     return [
         ReferenceData(
@@ -286,7 +297,7 @@ def _keys(
     ]
 
 
-def _df(path: bytes, aid: bytes) -> FileImage:
+def _df(path: bytes, aid: bytes | None = None) -> FileImage:
     return FileImage(path=path, aid=aid, contact=NEVER_WRITTEN, contactless=NEVER_WRITTEN)
 
 

@@ -153,7 +153,7 @@ def test_a_chain_has_a_limit(card: SoftwareCard) -> None:
 HEADERS = st.one_of(
     st.binary(min_size=4, max_size=4),
     st.tuples(
-        st.sampled_from([0x00, 0x10]),
+        st.sampled_from([0x00, 0x10, 0xA0]),
         st.sampled_from([0x20, 0x22, 0x24, 0x2A, 0x2C, 0x84, 0x88, 0xA4, 0xB0, 0xC0, 0xCB, 0xD6]),
         st.sampled_from([0x00, 0x01, 0x02, 0x03, 0x04, 0x09, 0x3F, 0x41, 0x80, 0x90, 0x9C, 0x9E]),
         st.sampled_from([0x00, 0x01, 0x02, 0x04, 0x0C, 0x86, 0x9A, 0xA0, 0xA4, 0xAA, 0xB6, 0xFF]),
@@ -177,6 +177,7 @@ BODIES = st.one_of(
                 "05 9000 8001 61",
                 "0A 4D087006BF810102A080",
                 "04 39393939",
+                "02 4010",
                 "20" + "00" * 32,
                 "00",
             )
@@ -214,6 +215,7 @@ def test_no_sequence_of_commands_breaks_the_card_or_opens_it_without_a_pin(
         assert 2 <= len(answer) <= 258
         assert answer[-2] >> 4 in (0x6, 0x9)
         assert activity[:16] not in answer
+        assert b"FICTIVE" not in answer
         signing = command[1:2] == b"\x88" or command[1:4] in (b"\x2a\x9e\x9a", b"\x2a\x80\x86")
         if signing and command[:1] == b"\x00":
             assert answer[-2] != 0x61
