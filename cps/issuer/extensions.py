@@ -22,6 +22,31 @@ def critical(value: x509.ExtensionType) -> AnyExtension:
     return x509.Extension(value.oid, True, value)
 
 
+def key_usage(
+    *,
+    digital_signature: bool = False,
+    content_commitment: bool = False,
+    key_encipherment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
+    """Return what a key may do: nothing but what is named.
+
+    :param content_commitment: what was called nonRepudiation, to sign documents.
+    """
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=content_commitment,
+        key_encipherment=key_encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def amended(
     usual: Iterable[AnyExtension],
     *,

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID as AccessMethod
 from cryptography.x509.oid import CertificatePoliciesOID, NameOID
 
+from cps.issuer.extensions import key_usage
+
 AUTHORITY_KEY_BITS = 4096
 AUTHORITY_YEARS = 20
 PUBLIC_EXPONENT = 65537
@@ -271,21 +273,7 @@ def _authority_builder(
         .not_valid_before(start)
         .not_valid_after(years_later(start, AUTHORITY_YEARS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_authority_key_usage(), critical=True)
-    )
-
-
-def _authority_key_usage() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
+        .add_extension(key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
 
 

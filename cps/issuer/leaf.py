@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cps import tlv
 from cps.issuer import oids
-from cps.issuer.extensions import amended
+from cps.issuer.extensions import AnyExtension, amended, key_usage, plain
 from cps.issuer.hierarchy import Authority, years_later
 
 LEAF_YEARS = 3
@@ -89,7 +89,7 @@ class LeafRequest:
     """A random one of 16 bytes where absent."""
     omitted: frozenset[x509.ObjectIdentifier] = frozenset()
     """Extensions to leave out, for certificates that must be refused."""
-    replaced: tuple[x509.Extension[x509.ExtensionType], ...] = ()
+    replaced: tuple[AnyExtension, ...] = ()
     """Extensions to use in place of the usual ones, or to add at the end, for the same reason."""
 
 
@@ -161,48 +161,35 @@ def profession(code: int) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(oids.PROFESSION, _integer(code))
 
 
-def _extensions(
-    authority: Authority, request: LeafRequest
-) -> Iterator[x509.Extension[x509.ExtensionType]]:
+def _extensions(authority: Authority, request: LeafRequest) -> Iterator[AnyExtension]:
     key_identifier = x509.SubjectKeyIdentifier.from_public_key(request.public_key)
     addresses = authority.addresses
-    yield _plain(x509.BasicConstraints(ca=False, path_length=None))
-    yield _plain(key_identifier)
-    yield _plain(authority.key_identifier())
+    yield plain(x509.BasicConstraints(ca=False, path_length=None))
+    yield plain(key_identifier)
+    yield plain(authority.key_identifier())
     yield x509.Extension(x509.KeyUsage.oid, True, _key_usage(request.purpose))
-    yield _plain(addresses.certificate_policies(oids.TEST_POLICY))
-    yield _plain(_extended_key_usage(request.purpose))
+    yield plain(addresses.certificate_policies(oids.TEST_POLICY))
+    yield plain(_extended_key_usage(request.purpose))
     if request.purpose is Purpose.SIGNATURE:
         start = request.not_before.replace(microsecond=0)
         end = request.not_after or years_later(start, LEAF_YEARS)
-        yield _plain(x509.PrivateKeyUsagePeriod(start, end))
+        yield plain(x509.PrivateKeyUsagePeriod(start, end))
     if request.purpose is Purpose.AUTHENTICATION:
-        yield _plain(_principal_name(request.holder))
-    yield _plain(addresses.crl_distribution_points())
-    yield _plain(addresses.freshest_crl())
-    yield _plain(addresses.authority_information_access())
-    yield _plain(card_category(request.category))
-    yield _plain(card_type(request.card_type))
-    yield _plain(token_id(request.token_prefix, request.card_number))
+        yield plain(_principal_name(request.holder))
+    yield plain(addresses.crl_distribution_points())
+    yield plain(addresses.freshest_crl())
+    yield plain(addresses.authority_information_access())
+    yield plain(card_category(request.category))
+    yield plain(card_type(request.card_type))
+    yield plain(token_id(request.token_prefix, request.card_number))
     if request.holder.profession is not None:
-        yield _plain(profession(request.holder.profession))
-
-
-def _plain(value: x509.ExtensionType) -> x509.Extension[x509.ExtensionType]:
-    return x509.Extension(value.oid, False, value)
+        yield plain(profession(request.holder.profession))
 
 
 def _key_usage(purpose: Purpose) -> x509.KeyUsage:
-    return x509.KeyUsage(
+    return key_usage(
         digital_signature=purpose is not Purpose.SIGNATURE,
         content_commitment=purpose is Purpose.SIGNATURE,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 
