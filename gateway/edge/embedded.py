@@ -21,10 +21,11 @@ IDLE_SECONDS = 75
 """Time for which a browser may take to send a request's head, or wait with the next one."""
 HANDSHAKE_SECONDS = 10
 """Time for a TLS handshake."""
-STOP_SECONDS = 5
+STOP_SECONDS = 3
 """Time for answers under way when the gateway stops."""
 
 _BACKLOG = 512
+_CUT_SECONDS = 1
 _LINGER_SECONDS = 2
 _TLS_PROTOCOLS = ["http/1.1"]
 _log = logging.getLogger("gateway.edge")
@@ -69,7 +70,9 @@ class EmbeddedEngine:
         if self._server is not None:
             self._server.close()
         self._protocols.pre_shutdown()
-        await self._protocols.shutdown(STOP_SECONDS)
+        cut = asyncio.get_running_loop().call_later(STOP_SECONDS, self._protocols.cut_all)
+        await self._protocols.shutdown(STOP_SECONDS + _CUT_SECONDS)
+        cut.cancel()
         await self._relay.close()
 
 
@@ -123,6 +126,12 @@ class _Protocols(web.Server):
     def __call__(self) -> "_Protocol":
         return _Protocol(self, self._relay, self._limits)
 
+    def cut_all(self) -> None:
+        """Cut every connection, and with it what is being answered on it."""
+        for protocol in self.connections:
+            if protocol.transport is not None:
+                protocol.transport.abort()
+
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._count += 1
@@ -175,9 +184,9 @@ class _Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what is no HTTP request; *message* is not shown, it quotes the request.
 
-        :raises ConnectionError: where an answer has begun, so that the connection ends.
+        :raises ConnectionError: where an answer has begun, or nobody waits for one any more.
         """
-        if request.writer.output_size > 0:
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError("answer broken off")
         if isinstance(exc, LineTooLong):
             notice = HEAD_TOO_LARGE

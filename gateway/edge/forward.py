@@ -136,8 +136,8 @@ class Backend:
             _lift_read_limit(upstream)
             await self._pass_back(request, response, upstream)
         finally:
-            # Ends a transfer that is still under way; a connection at rest is kept.
-            upstream.close() if not upstream.content.at_eof() else upstream.release()
+            # Ends a transfer that is still under way; a connection at rest is kept already.
+            upstream.close()
         return response
 
     def _head(self, upstream: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -70,6 +70,7 @@ _CLAIM_PREFIXES = (
     "x-remote-",
     "x-ssl-",
 )
+_CONNECTION_BOUND_SCHEMES = frozenset({b"negotiate", b"ntlm"})
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -105,7 +106,9 @@ def passed_request_fields(fields: RawFields) -> Fields:
     return [
         (key, text_of(value))
         for key, value in kept
-        if _NAME.fullmatch(key) and not _is_withheld(key.lower(), named)
+        if _NAME.fullmatch(key)
+        and not _is_withheld(key.lower(), named)
+        and not _logs_connection_in(key.lower(), value)
     ]
 
 
@@ -211,6 +214,17 @@ def _is_withheld(name: str, named: frozenset[str]) -> bool:
         or name in _CLAIMS
         or name.startswith(_CLAIM_PREFIXES)
     )
+
+
+def _logs_connection_in(name: str, value: bytes) -> bool:
+    """Return whether a field logs its connection in at the portal, and not its request alone.
+
+    Connections to the portal are shared: the next person's request would be taken for this one's.
+
+    Source: RFC 4559 §6 (Negotiate and NTLM).
+    """
+    scheme = value.partition(b" ")[0].lower()
+    return name == "authorization" and scheme in _CONNECTION_BOUND_SCHEMES
 
 
 def _route_fields(*, host: str, scheme: str, peer: str) -> Fields:

@@ -3,6 +3,7 @@
 Request → canonical target → session → the fields that may pass → portal, and its answer back.
 """
 
+import asyncio
 import json
 import logging
 import secrets
@@ -21,6 +22,7 @@ from gateway.edge.body import RequestBody
 from gateway.edge.forward import Backend
 from gateway.edge.headers import Fields, control_plane_fields, portal_fields, values_of
 from gateway.edge.notices import (
+    BODY_TOO_SLOW,
     FORM_NOT_SENT,
     HEAD_TOO_LARGE,
     INTERNAL,
@@ -53,6 +55,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """What may be asked of the portal; no TRACE, which would show a page our header fields."""
 MAX_CONTROL_BODY = 65536
 """Largest body passed to the control plane, bytes."""
+CONTROL_BODY_SECONDS = 20
+"""Time in which the whole of such a body must come."""
 
 _MAX_LOCATION_BYTES = 4096
 _log = logging.getLogger("gateway.edge")
@@ -156,7 +160,10 @@ class Relay:
     def refuse(self, request: web.BaseRequest, notice: Notice, detail: str) -> web.Response:
         """Return the answer that says *notice*, and log *detail* under the incident it shows."""
         incident = secrets.token_hex(4).upper()
-        _log.info(
+        # Pages left open ask on for hours after their session ended.
+        level = logging.DEBUG if notice is SESSION_REQUIRED else logging.INFO
+        _log.log(
+            level,
             "%s %s to %s: %s [%s]",
             notice.status.value,
             notice.code,
@@ -223,12 +230,22 @@ class Relay:
         fields = control_plane_fields(
             request.raw_headers, host=self._host, peer=request.remote or ""
         )
-        body = RequestBody(request, limit=MAX_CONTROL_BODY)
-        content = await body.read() if body.exists else None
+        content = await self._read_control_body(request)
         try:
             return await self._control_plane.forward(request, target.raw, fields, content)
         except UpstreamError as exc:
             raise RefusedRequestError(LOGIN_UNAVAILABLE, f"control plane: {exc.detail}") from exc
+
+    async def _read_control_body(self, request: web.BaseRequest) -> bytes | None:
+        """Return a body that anybody may send, without a session: small, and soon complete."""
+        body = RequestBody(request, limit=MAX_CONTROL_BODY)
+        if not body.exists:
+            return None
+        try:
+            async with asyncio.timeout(CONTROL_BODY_SECONDS):
+                return await body.read()
+        except TimeoutError as exc:
+            raise RefusedRequestError(BODY_TOO_SLOW, "body to the control plane too slow") from exc
 
     async def _ask_portal(
         self, request: web.BaseRequest, target: Target, session: Session

@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -175,3 +176,22 @@ def test_stopping_lets_an_answer_end(tmp_path: Path) -> None:
         relay.stop()
         stopping.set()
         assert wire.rest() == b"b"
+
+
+def test_stopping_cuts_an_answer_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.1)
+
+    def endless(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n")
+        wire.rest()
+
+    began = time.monotonic()
+    with portal_and_relay(tmp_path, RawServer(endless)) as relay, relay.wire() as wire:
+        wire.send(raw_request("/", cookie=relay.log_in()))
+        wire.until(b"data: x\n\n")
+        relay.stop()
+        wire.rest()
+    assert time.monotonic() - began < 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import system_clock
+from gateway.edge import relay as relay_module
 from gateway.errors import StoreUnavailableError
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason, Session
@@ -170,6 +171,14 @@ def test_a_body_reaches_the_control_plane_with_its_length(relay: RunningRelay) -
     fields = json.loads(answer.body)["fields"]
     assert ["Content-Length", "2"] in fields
     assert "transfer-encoding" not in [name.lower() for name, _ in fields]
+
+
+def test_a_slow_body_to_the_control_plane_is_refused(
+    relay: RunningRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "CONTROL_BODY_SECONDS", 0.05)
+    answer = relay.ask(raw_request("/_cps/agent/claim", "Content-Length: 9", method="POST"))
+    assert answer.status == 408
 
 
 def test_an_internal_path_is_not_found(relay: RunningRelay) -> None:
