@@ -1,5 +1,8 @@
 """Where a CPS card keeps its files, and how to reach them from whatever state it was left in."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from cps.errors import CardDataError, CardRefusedError
 from cps.iso7816 import commands
 from cps.iso7816.channel import Channel
@@ -18,6 +21,8 @@ _SERIAL_TAG = bytes.fromhex("5A0A")
 _SERIAL = slice(7, 11)
 
 _ELSEWHERE = (SW.CLA_NOT_SUPPORTED, SW.INCORRECT_P1_P2)
+
+_T = TypeVar("_T")
 
 
 def select_file(channel: Channel, path: bytes) -> None:
@@ -59,3 +64,15 @@ def read_serial(channel: Channel) -> str | None:
     if not digits.isdecimal():
         raise CardDataError(f"EF.SN: serial number {digits} has other characters than digits")
     return digits
+
+
+def parsed(name: str, raw: bytes, decode: Callable[[bytes], _T]) -> _T:
+    """Return what *decode* reads in *raw*, which came from the card.
+
+    :param name: what *raw* is, for the error.
+    :raises CardDataError: for the ValueError of *decode*.
+    """
+    try:
+        return decode(raw)
+    except ValueError as exc:
+        raise CardDataError(f"{name}: {exc}") from exc

@@ -1,0 +1,180 @@
+"""The credential that logs in: found by its key, and refused where the card contradicts itself."""
+
+import pytest
+
+from cps import tlv
+from cps.card.credential import MAX_CERTIFICATE_BYTES, MAX_DIRECTORY_BYTES
+from cps.card.recognise import open_card
+from cps.errors import CardDataError, CardRefusedError
+from cps.transport.replay import ReplayConnection
+from tests.unit.cps.card import dialogue
+from tests.unit.cps.card.dialogue import (
+    PUK,
+    USER_PIN,
+    Files,
+    exchange,
+    opening,
+    reading,
+    select,
+)
+
+
+def files_refused(files: Files, *, upto: str, match: str) -> None:
+    """Read *files*, of which the card has no more than up to the one named, and be refused."""
+    whole = reading(files)
+    end = whole.index(f"\n> 00 A4 09 0C 06 {upto}\n") if upto else whole.index("end leave") - 1
+    connection = ReplayConnection(opening() + whole[: end + 1] + "end leave")
+    card = open_card(connection)
+    with pytest.raises(CardDataError, match=match):
+        card.authentication_certificate()
+    connection.close()
+
+
+PRKDF, AODF, CDF, CERTIFICATE = "3F0000017002", "3F0000017001", "3F0000017005", "3F000001A002"
+
+
+@pytest.mark.parametrize(
+    ("odf", "match"),
+    [
+        pytest.param(b"", "ODF: 0 PrKDF", id="empty"),
+        pytest.param(b"\xff" * 60, "ODF: 0 PrKDF", id="erased"),
+        pytest.param(bytes.fromhex("A87F300404027001"), "ODF: .*past the end", id="a lying length"),
+        pytest.param(bytes.fromhex("A006300404027002") * 5, "ODF: 5 PrKDF", id="five of a kind"),
+        pytest.param(b"\x12\x34\x56", "ODF: ", id="garbage"),
+    ],
+)
+def test_an_odf_without_sense_is_refused(odf: bytes, match: str) -> None:
+    files_refused(Files(odf=odf), upto=PRKDF, match=match)
+
+
+@pytest.mark.parametrize(
+    ("prkdf", "match"),
+    [
+        pytest.param(b"", "0 times: authentication key", id="no key"),
+        pytest.param(dialogue.SIGNATURE_KEY, "0 times", id="only the signature key"),
+        pytest.param(dialogue.TECHNICAL_KEY, "0 times", id="only the technical key"),
+        pytest.param(dialogue.AUTHENTICATION_KEY * 2, "2 times", id="the same key twice"),
+        pytest.param(
+            dialogue.AUTHENTICATION_KEY.replace(b"\x02\x02\x00\x82", b"\x05\x02\x00\x82"),
+            "no reference",
+            id="a key without reference",
+        ),
+        pytest.param(
+            dialogue.AUTHENTICATION_KEY.replace(b"\x02\x02\x00\x82", b"\x02\x02\x00\x00"),
+            "no reference",
+            id="a key with reference 0",
+        ),
+        pytest.param(dialogue.AUTHENTICATION_KEY[:-1], "PrKDF: .*past the end", id="truncated"),
+    ],
+)
+def test_a_prkdf_without_one_key_to_log_in_is_refused(prkdf: bytes, match: str) -> None:
+    files_refused(Files(prkdf=prkdf), upto=AODF, match=match)
+
+
+@pytest.mark.parametrize(
+    ("aodf", "match"),
+    [
+        pytest.param(b"", "0 times: PIN", id="no PIN"),
+        pytest.param(PUK, "0 times: PIN", id="only the PUK"),
+        pytest.param(USER_PIN * 2, "2 times: PIN", id="two PINs"),
+        pytest.param(
+            USER_PIN.replace(b"\x80\x01\x01", b"\x80\x01\x00"), "PIN reference 00", id="no number"
+        ),
+        pytest.param(
+            USER_PIN.replace(b"\x80\x01\x01\x04\x01\xff", b"\x80\x02\x00\x81\x05\x00"),
+            "PIN reference 81",
+            id="a PIN of one DF",
+        ),
+        pytest.param(USER_PIN[:20], "AODF: .*past the end", id="truncated"),
+    ],
+)
+def test_an_aodf_without_the_pin_of_the_key_is_refused(aodf: bytes, match: str) -> None:
+    files_refused(Files(aodf=aodf), upto=CDF, match=match)
+
+
+@pytest.mark.parametrize(
+    ("cdf", "match"),
+    [
+        pytest.param(b"", "0 times: certificate", id="no certificate"),
+        pytest.param(dialogue.SIGNATURE_CERTIFICATE, "0 times", id="only the signature's"),
+        pytest.param(dialogue.AUTHENTICATION_CERTIFICATE * 2, "2 times", id="two of them"),
+        pytest.param(
+            dialogue.AUTHENTICATION_CERTIFICATE[:-1], "CDF: .*past the end", id="truncated"
+        ),
+    ],
+)
+def test_a_cdf_without_the_certificate_of_the_key_is_refused(cdf: bytes, match: str) -> None:
+    files_refused(Files(cdf=cdf), upto=CERTIFICATE, match=match)
+
+
+def test_the_certificate_is_found_by_its_key_not_by_its_place() -> None:
+    files = Files(cdf=dialogue.AUTHENTICATION_CERTIFICATE + dialogue.SIGNATURE_CERTIFICATE)
+    card = open_card(ReplayConnection(opening() + reading(files)))
+    assert card.authentication_certificate() == dialogue.certificate()
+    card.close()
+
+
+def test_a_signature_with_unused_bits_is_mended() -> None:
+    damaged = bytearray(dialogue.certificate())
+    damaged[-257] = 7
+    card = open_card(ReplayConnection(opening() + reading(Files(certificate=bytes(damaged)))))
+    assert card.authentication_certificate() == dialogue.certificate()
+    card.close()
+
+
+def test_a_certificate_that_is_none_is_refused_before_a_pin_is_asked() -> None:
+    nonsense = tlv.encode(0x30, b"\x30\x00" * 2 + b"\x03\x01\x00")
+    files_refused(Files(certificate=nonsense), upto="", match="certificate: ")
+
+
+def certificate_script(body: str) -> str:
+    """Return the dialogue up to the certificate, which is then read as *body* says."""
+    directories = dialogue.directories(Files())
+    return f"{opening()}begin\n{directories}{select(CERTIFICATE)}{body}end leave\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "match"),
+    [
+        pytest.param(exchange("00 B0 00 00 00", "90 00"), "no tag", id="empty"),
+        pytest.param(
+            exchange("00 B0 00 00 00", f"3082{MAX_CERTIFICATE_BYTES - 3:04X} 90 00"),
+            "8193 bytes where 8192 are allowed",
+            id="too long",
+        ),
+        pytest.param(
+            exchange("00 B0 00 00 00", f"{dialogue.certificate()[:100].hex()} 90 00")
+            + exchange("00 B0 00 64 00", "6B 00"),
+            "the file ends",
+            id="truncated",
+        ),
+        pytest.param(exchange("00 B0 00 00 00", "30 80 00 00 90 00"), "length", id="no length"),
+    ],
+)
+def test_a_certificate_that_lies_about_its_length_is_refused(body: str, match: str) -> None:
+    connection = ReplayConnection(certificate_script(body))
+    card = open_card(connection)
+    with pytest.raises(CardDataError, match=match):
+        card.authentication_certificate()
+    connection.close()
+
+
+def test_a_certificate_that_may_not_be_read_is_a_refusal() -> None:
+    connection = ReplayConnection(certificate_script(exchange("00 B0 00 00 00", "69 82")))
+    card = open_card(connection)
+    with pytest.raises(CardRefusedError, match="READ BINARY"):
+        card.authentication_certificate()
+    connection.close()
+
+
+def test_a_directory_without_end_is_given_up() -> None:
+    blocks = "".join(
+        exchange(f"00 B0 {offset:04X} 00", f"{'00' * 256} 90 00")
+        for offset in range(0, MAX_DIRECTORY_BYTES + 1, 256)
+    )
+    script = f"{opening()}begin\n{select('3F0000015031')}{blocks}end leave"
+    connection = ReplayConnection(script)
+    card = open_card(connection)
+    with pytest.raises(CardDataError, match="more than 4096 bytes"):
+        card.tries_left()
+    connection.close()
