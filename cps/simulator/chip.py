@@ -1,4 +1,4 @@
-"""The chip's life: power, reset, one command after another, and the manners of T=0.
+"""The chip's life: power, reset, one command after another, and the manners of T=0 and T=1.
 
 What must outlive the power is in the image; everything else is made anew at each power-on or
 reset, so that nothing can be forgotten in between.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cps.apdu import MAX_NE, CommandAPDU, ResponseAPDU
-from cps.atr import CPS3_CONTACT_ATR
+from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR
 from cps.errors import CardMuteError
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.cps2ter import OldFiles
@@ -33,25 +33,28 @@ class SoftwareCard:
     """A card without power, until :meth:`power_on`.
 
     Not for several threads at once: a reader sends one command after another.
+
+    :param contactless: the card lies on a radio reader: there is no PIN, and another key.
     """
 
-    def __init__(self, image: CardImage) -> None:
+    def __init__(self, image: CardImage, *, contactless: bool = False) -> None:
         self._image = image
+        self._contactless = contactless
         self._life: _Life | None = None
 
     @property
     def atr(self) -> bytes:
         """Return the answer to reset."""
-        return CPS3_CONTACT_ATR
+        return CPS3_CONTACTLESS_ATR if self._contactless else CPS3_CONTACT_ATR
 
     @property
     def t0(self) -> bool:
-        """Return whether the protocol is T=0."""
-        return True
+        """Return whether the protocol is T=0, else it is T=1."""
+        return not self._contactless
 
     def power_on(self) -> None:
         """Give power; a card that has it starts anew."""
-        self._life = _Life(self._image)
+        self._life = _Life(self._image, contactless=self._contactless)
 
     def reset(self) -> None:
         """Forget what was verified, chosen and selected."""
@@ -74,11 +77,12 @@ class SoftwareCard:
 class _Life:
     """From one reset to the next."""
 
-    def __init__(self, image: CardImage) -> None:
-        security = SecurityState(image)
+    def __init__(self, image: CardImage, *, contactless: bool) -> None:
+        self._t0 = not contactless
+        security = SecurityState(image, contactless=contactless)
         files = FileSystem(image, security)
         keys = KeyRing(image, files, security)
-        objects = DataObjects(image, files)
+        objects = DataObjects(image, files, security)
         old_files = OldFiles(image, security)
         instructions: dict[int, Instruction] = {
             0x20: security.verify,
@@ -109,7 +113,7 @@ class _Life:
         if not fetching:
             self._unread = b""
         try:
-            apdu = _decode(raw)
+            apdu = self._decode(raw)
             return self._get_response(apdu) if fetching else self._run(apdu, chained)
         except CommandRefusedError as exc:
             return ResponseAPDU(sw=exc.sw)
@@ -136,11 +140,13 @@ class _Life:
             self._chained = command
             return ResponseAPDU(sw=SW.SUCCESS)
         data = instruction(command)
-        if apdu.data and data:
-            # T=0 carries data one way in one exchange: the host fetches these.
-            self._unread, self._unread_class = data, apdu.cla
-            return ResponseAPDU(sw=self._more())
-        return ResponseAPDU(data=data, sw=SW.SUCCESS)
+        if not self._t0 and apdu.ne is None:
+            # Nothing was asked for.
+            return ResponseAPDU(sw=SW.SUCCESS)
+        # T=0 carries data one way in one exchange: the host fetches what a command with data got.
+        now = 0 if self._t0 and apdu.data else command.ne
+        data, self._unread, self._unread_class = data[:now], data[now:], apdu.cla
+        return ResponseAPDU(data=data, sw=self._more() if self._unread else SW.SUCCESS)
 
     def _get_response(self, apdu: CommandAPDU) -> ResponseAPDU:
         """Return what is unread, or a part of it; the rest can be fetched with the next one."""
@@ -156,20 +162,19 @@ class _Life:
         data, self._unread = self._unread[:ne], self._unread[ne:]
         return ResponseAPDU(data=data, sw=self._more() if self._unread else SW.SUCCESS)
 
+    def _decode(self, raw: bytes) -> CommandAPDU:
+        # By T=0 a header always has a fifth byte: a command with no data at all sends it as 00.
+        if self._t0 and len(raw) == 4:
+            raw += b"\x00"
+        try:
+            return CommandAPDU.decode(raw)
+        except ValueError:
+            raise CommandRefusedError(SW.WRONG_LENGTH) from None
+
     def _more(self) -> int:
         """Return the status word that says how much is unread."""
         first = 0x9F00 if self._unread_class == OLD_CLASS else 0x6100
         return first | min(len(self._unread), MAX_NE) & 0xFF
-
-
-def _decode(raw: bytes) -> CommandAPDU:
-    # By T=0 the header always has a fifth byte; a command without data and answer sends it as 00.
-    if len(raw) == 4:
-        raw += b"\x00"
-    try:
-        return CommandAPDU.decode(raw)
-    except ValueError:
-        raise CommandRefusedError(SW.WRONG_LENGTH) from None
 
 
 def _joined(chained: Command | None, apdu: CommandAPDU) -> Command:

@@ -42,7 +42,7 @@ class OldFiles:
         file = self._files.get(self._current)
         if file is None or file.content is None:
             raise CommandRefusedError(WRONG_KIND_OF_FILE)
-        if not self._security.allows(file.contact[READ]):
+        if not self._security.allows(file, READ):
             raise CommandRefusedError(PIN_NOT_VERIFIED)
         offset = command.p1 << 8 | command.p2
         if offset >= len(file.content):

@@ -57,7 +57,7 @@ class FileSystem:
         if command.data:
             raise CommandRefusedError(SW.WRONG_LENGTH)
         content, offset, file = self._locate(command)
-        self._security.require(file.contact[READ])
+        self._security.require(file, READ)
         if offset > len(content):
             raise CommandRefusedError(SW.WRONG_P1_P2)
         if offset == len(content):
@@ -69,7 +69,7 @@ class FileSystem:
         if not command.data:
             raise CommandRefusedError(SW.WRONG_LENGTH)
         content, offset, file = self._locate(command)
-        self._security.require(file.contact[UPDATE])
+        self._security.require(file, UPDATE)
         if offset > len(content):
             raise CommandRefusedError(SW.WRONG_P1_P2)
         end = offset + len(command.data)

@@ -72,8 +72,8 @@ class ReferenceData:
 class KeyImage:
     """A private key and what may be done with it."""
 
-    df: bytes
-    """The path of the dedicated file it belongs to; it is found from there alone."""
+    dfs: list[bytes]
+    """The paths of the dedicated files it is found from."""
     reference: int
     private_key: rsa.RSAPrivateKey = field(repr=False)
     contact: bytes
@@ -304,7 +304,7 @@ def _key(entry: dict[str, Any]) -> KeyImage:
     if not isinstance(private_key, rsa.RSAPrivateKey):
         raise TypeError("a key is RSA")
     return KeyImage(
-        df=bytes.fromhex(entry["df"]),
+        dfs=[bytes.fromhex(df) for df in entry["dfs"]],
         reference=int(entry["reference"]),
         private_key=private_key,
         contact=_conditions(entry["contact"], 6),
@@ -319,7 +319,7 @@ def _key_entry(key: KeyImage) -> dict[str, Any]:
         serialization.NoEncryption(),
     )
     return {
-        "df": key.df.hex(),
+        "dfs": [df.hex() for df in key.dfs],
         "reference": key.reference,
         "pkcs8": base64.b64encode(der).decode("ascii"),
         "contact": key.contact.hex(),

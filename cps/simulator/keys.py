@@ -150,14 +150,14 @@ class KeyRing:
     def _usable_key(self, kind: int, operation: int) -> KeyImage:
         """Return the chosen key, once its access rules allow the operation."""
         key = self._template(kind).key
-        if key is None or key.contact[operation] == NEVER:
+        if key is None or self._security.condition(key, operation) == NEVER:
             raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
-        self._security.require(key.contact[operation])
+        self._security.require(key, operation)
         return key
 
     def _find(self, reference: int) -> KeyImage:
         for key in self._image.keys:
-            if key.df == self._files.current_df and key.reference == reference:
+            if self._files.current_df in key.dfs and key.reference == reference:
                 return key
         raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
 

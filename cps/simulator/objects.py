@@ -4,6 +4,7 @@ from cps import tlv
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.files import MF, FileSystem
 from cps.simulator.image import CardImage, KeyImage, ReferenceData
+from cps.simulator.security import SecurityState
 from cps.status import SW
 
 EXTENDED_HEADER_LIST = 0x4D
@@ -27,9 +28,10 @@ KEY_VALUE_DESCRIPTION = bytes.fromhex("800105")
 class DataObjects:
     """The security data objects, each known in one place of the file tree alone."""
 
-    def __init__(self, image: CardImage, files: FileSystem) -> None:
+    def __init__(self, image: CardImage, files: FileSystem, security: SecurityState) -> None:
         self._image = image
         self._files = files
+        self._security = security
 
     def get_data(self, command: Command) -> bytes:
         """Run GET DATA with an extended header list that names one object.
@@ -49,7 +51,7 @@ class DataObjects:
         return tlv.encode(WRAPPER, tlv.encode(tag, found))
 
     def _pin(self, number: int, wanted: bytes) -> bytes:
-        for entry in self._image.reference_data:
+        for entry in self._security.reference_data:
             # The card knows its PINs from the MF alone.
             if entry.reference == number and self._files.current_df == MF:
                 if wanted == CONTROL_PARAMETERS:
@@ -61,12 +63,18 @@ class DataObjects:
 
     def _private_key(self, number: int, wanted: bytes) -> bytes:
         for key in self._image.keys:
-            if key.reference & OBJECT_NUMBER == number and key.df == self._files.current_df:
+            if key.reference & OBJECT_NUMBER == number and self._files.current_df in key.dfs:
                 if wanted == CONTROL_PARAMETERS:
-                    return _key_parameters(key)
+                    return self._key_parameters(key)
                 if wanted == KEY_VALUE:
                     return tlv.encode(0x7F48, KEY_VALUE_DESCRIPTION)
         raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
+
+    def _key_parameters(self, key: KeyImage) -> bytes:
+        modulus_bytes = (key.private_key.key_size // 8).to_bytes(2, "big")
+        conditions = bytes(self._security.condition(key, item) for item in range(6))
+        rules = tlv.encode(0xA1, tlv.encode(0x8C, KEY_OPERATIONS, conditions))
+        return tlv.encode(0xA0, tlv.encode(0x80, modulus_bytes), rules)
 
 
 def _read_request(data: bytes) -> tuple[int, bytes]:
@@ -92,9 +100,3 @@ def _pin_parameters(entry: ReferenceData) -> bytes:
         counters += tlv.encode(0x9D, entry.uses_left.to_bytes(2, "big"))
     rules = tlv.encode(0xA1, tlv.encode(0x8C, PIN_OPERATIONS, entry.access))
     return tlv.encode(0xA0, counters, rules)
-
-
-def _key_parameters(key: KeyImage) -> bytes:
-    modulus_bytes = (key.private_key.key_size // 8).to_bytes(2, "big")
-    rules = tlv.encode(0xA1, tlv.encode(0x8C, KEY_OPERATIONS, key.contact))
-    return tlv.encode(0xA0, tlv.encode(0x80, modulus_bytes), rules)

@@ -241,8 +241,8 @@ def _cps2ter_files() -> list[FileImage]:
     return [
         _df(MF),
         _df(MF + b"\x7f\x01"),
-        _ef(MF + b"\x7f\x01", b"\x40\x00", b"SITUATION FICTIVE", contact=READ_AFTER_PIN),
-        _ef(MF, b"\x40\x10", b"ACTIVITE FICTIVE", contact=READ_AFTER_PIN),
+        _protected(MF + b"\x7f\x01", b"\x40\x00", b"SITUATION FICTIVE"),
+        _protected(MF, b"\x40\x10", b"ACTIVITE FICTIVE"),
     ]
 
 
@@ -274,21 +274,22 @@ def _keys(
     # The keys behind the PIN work by contact alone, and the one without PIN by radio alone.
     return [
         KeyImage(
-            df=CONTACT_DF,
+            dfs=[CONTACT_DF],
             reference=SIGNATURE.reference,
             private_key=signature.key,
             contact=SIGNATURE_KEY_ACCESS,
             contactless=KEY_NOT_USED,
         ),
         KeyImage(
-            df=CONTACT_DF,
+            dfs=[CONTACT_DF],
             reference=AUTHENTICATION.reference,
             private_key=authentication.key,
             contact=AUTHENTICATION_KEY_ACCESS,
             contactless=KEY_NOT_USED,
         ),
         KeyImage(
-            df=CONTACTLESS_DF,
+            # EF.DIR names the contact application for both, and OpenSC looks for the key there.
+            dfs=[CONTACTLESS_DF, CONTACT_DF],
             reference=TECHNICAL.reference,
             private_key=technical.key,
             contact=KEY_NOT_USED,
@@ -313,6 +314,10 @@ def _ef(
     return FileImage(
         path=df + fid, content=content, sfi=sfi, contact=contact, contactless=contactless
     )
+
+
+def _protected(df: bytes, fid: bytes, content: bytes) -> FileImage:
+    return _ef(df, fid, content, contact=READ_AFTER_PIN, contactless=READ_AFTER_PIN)
 
 
 def _public_key_fid(key: cio.KeyObject) -> bytes:

@@ -4,7 +4,7 @@ import hmac
 import secrets
 
 from cps.simulator.command import Command, CommandRefusedError
-from cps.simulator.image import CardImage, ReferenceData
+from cps.simulator.image import CardImage, FileImage, KeyImage, ReferenceData
 from cps.status import SW
 
 PIN_REFERENCE = 0x01
@@ -29,18 +29,27 @@ class SecurityState:
     reset nor the end of the process gives it back.
     """
 
-    def __init__(self, image: CardImage) -> None:
+    def __init__(self, image: CardImage, *, contactless: bool) -> None:
         self._image = image
+        self._contactless = contactless
         self._verified: set[int] = set()
 
-    def allows(self, condition: int) -> bool:
-        """Return whether an access condition, one byte, is met now."""
-        return condition == ALWAYS or AUTHENTICATED_BY.get(condition) in self._verified
+    @property
+    def reference_data(self) -> list[ReferenceData]:
+        """Return PIN and PUK: by radio there are none."""
+        return [] if self._contactless else self._image.reference_data
 
-    def require(self, condition: int) -> None:
-        """Refuse with 6982 where an access condition is not met."""
-        if not self.allows(condition):
-            raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
+    def condition(self, item: FileImage | KeyImage, operation: int) -> int:
+        """Return the access condition, one byte, that holds for the interface in use."""
+        return (item.contactless if self._contactless else item.contact)[operation]
+
+    def allows(self, item: FileImage | KeyImage, operation: int) -> bool:
+        """Return whether an operation on a file or a key is allowed now."""
+        return self._is_met(self.condition(item, operation))
+
+    def require(self, item: FileImage | KeyImage, operation: int) -> None:
+        """Refuse with 6982 what :meth:`allows` does not allow."""
+        self._require_met(self.condition(item, operation))
 
     def verify(self, command: Command) -> bytes:
         """Run VERIFY; without data it only tells the status and costs no try."""
@@ -52,7 +61,7 @@ class SecurityState:
             return b""
         if not MIN_LENGTH <= len(command.data) <= PADDED_LENGTH:
             raise CommandRefusedError(SW.WRONG_LENGTH)
-        self.require(entry.access[VERIFY])
+        self._require_met(entry.access[VERIFY])
         self._prove(entry, command.data)
         self._verified.add(entry.reference)
         return b""
@@ -62,7 +71,7 @@ class SecurityState:
         if command.p1 not in (0x00, 0x01):
             raise CommandRefusedError(SW.INCORRECT_P1_P2)
         entry = self._find(command.p2)
-        self.require(entry.access[CHANGE])
+        self._require_met(entry.access[CHANGE])
         if command.p1 == 0x01:
             if entry.reference not in self._verified:
                 raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
@@ -89,7 +98,7 @@ class SecurityState:
         if command.p1 == 0x00:
             new = self._unblock(condition, entry, command.data)
         else:
-            self.require(condition)
+            self._require_met(condition)
             if command.p1 == 0x02:
                 new = _new_value(entry, command.data)
             elif command.data:
@@ -139,8 +148,15 @@ class SecurityState:
         entry.digits = new
         self._image.commit()
 
+    def _is_met(self, condition: int) -> bool:
+        return condition == ALWAYS or AUTHENTICATED_BY.get(condition) in self._verified
+
+    def _require_met(self, condition: int) -> None:
+        if not self._is_met(condition):
+            raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
+
     def _find(self, reference: int) -> ReferenceData:
-        for entry in self._image.reference_data:
+        for entry in self.reference_data:
             if entry.reference == reference:
                 return entry
         raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)

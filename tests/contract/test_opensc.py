@@ -5,11 +5,7 @@ with OpenSSL 3, and unblocking, for which it wants the PIN to name its PUK.
 """
 
 import hashlib
-import os
 import re
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,76 +13,21 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cps.atr import CPS3_CONTACT_ATR
-from cps.simulator.image import CardImage
 from tests.support import cards, pki
 from tests.support.card_readers import ChangingCard
 from tests.support.cards import send
+from tests.support.opensc import Tools, tools_for
 
 pytestmark = pytest.mark.pcscd
 
 SIGNATURE_ID = "e828bd080f8025000001ff001001"
 AUTHENTICATION_ID = "e828bd080f8025000001ff001002"
 SHA256_PREFIX = bytes.fromhex("3031300D060960864801650304020105000420")
-SECONDS = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """The programs, and the card they find in the reader."""
-
-    image: CardImage
-    card: ChangingCard
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, *arguments: str, pin: bytes = cards.PIN) -> subprocess.CompletedProcess[str]:
-        """Run one program; the PIN is in its environment, as ``env:TEST_PIN`` for the program."""
-        return subprocess.run(
-            arguments,
-            cwd=self.folder,
-            env=self.environment | {"TEST_PIN": pin.decode()},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def output(self, *arguments: str) -> str:
-        """Return what a program that succeeds says."""
-        done = self.run(*arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def pkcs11(self, *arguments: str, pin: bytes = cards.PIN) -> subprocess.CompletedProcess[str]:
-        """Run ``pkcs11-tool`` on OpenSC's module, logged in with *pin*."""
-        module = ("pkcs11-tool", "--module", _module(), "--login", "--pin", "env:TEST_PIN")
-        return self.run(*module, *arguments, pin=pin)
 
 
 @pytest.fixture
 def tools(card_in_reader: ChangingCard, tmp_path: Path) -> Tools:
-    """Give the programs with a new card; OpenSC's own cache of certificates is off."""
-    for program in ("opensc-tool", "pkcs15-tool", "pkcs11-tool", "openssl"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-    image = cards.image()
-    card_in_reader.become(image)
-    configuration = tmp_path / "opensc.conf"
-    configuration.write_text("app default { framework pkcs15 { use_file_caching = no; } }\n")
-    environment = os.environ | {
-        "OPENSC_CONF": str(configuration),
-        "HOME": str(tmp_path),
-        "XDG_CACHE_HOME": str(tmp_path),
-        "LC_ALL": "C.UTF-8",
-    }
-    return Tools(image=image, card=card_in_reader, folder=tmp_path, environment=environment)
-
-
-def _module() -> str:
-    for folder in ("/usr/lib", "/usr/local/lib"):
-        for module in sorted(Path(folder).glob("**/opensc-pkcs11.so")):
-            return str(module)
-    pytest.skip("opensc-pkcs11.so is not installed")
+    return tools_for(card_in_reader, tmp_path)
 
 
 def test_the_card_is_taken_for_a_real_one(tools: Tools) -> None:
@@ -159,7 +100,7 @@ def test_openssl_verifies_what_the_authentication_key_signed(tools: Tools) -> No
         certificate.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
 
-    done = tools.pkcs11(
+    done = tools.logged_in(
         *("--sign", "--id", AUTHENTICATION_ID, "--mechanism", "RSA-PKCS"),
         *("--input-file", str(info), "--output-file", str(signature)),
     )
@@ -176,7 +117,7 @@ def test_what_was_enciphered_for_the_holder_is_deciphered(tools: Tools) -> None:
     public_key = cards.authentication_key().public_key()
     cryptogram.write_bytes(public_key.encrypt(b"a secret", padding.PKCS1v15()))
 
-    done = tools.pkcs11(
+    done = tools.logged_in(
         *("--decrypt", "--id", AUTHENTICATION_ID, "--mechanism", "RSA-PKCS"),
         *("--input-file", str(cryptogram), "--output-file", str(plain)),
     )
@@ -186,18 +127,18 @@ def test_what_was_enciphered_for_the_holder_is_deciphered(tools: Tools) -> None:
 
 
 def test_wrong_pins_are_told_as_such_until_the_card_is_blocked(tools: Tools) -> None:
-    said = [tools.pkcs11("--list-objects", pin=cards.WRONG_PIN).stderr for _ in range(3)]
+    said = [tools.logged_in("--list-objects", pin=cards.WRONG_PIN).stderr for _ in range(3)]
 
     assert all("CKR_PIN_INCORRECT" in text for text in said[:2])
     assert tools.image.reference_data[0].tries_left == 0
-    assert "CKR_PIN_LOCKED" in tools.pkcs11("--list-objects").stderr
+    assert "CKR_PIN_LOCKED" in tools.logged_in("--list-objects").stderr
 
 
 def test_nothing_is_signed_with_a_wrong_pin(tools: Tools) -> None:
     data, signature = tools.folder / "data", tools.folder / "signature"
     data.write_bytes(b"data")
 
-    done = tools.pkcs11(
+    done = tools.logged_in(
         *("--sign", "--id", AUTHENTICATION_ID, "--mechanism", "RSA-PKCS"),
         *("--input-file", str(data), "--output-file", str(signature)),
         pin=cards.WRONG_PIN,
@@ -210,7 +151,7 @@ def test_nothing_is_signed_with_a_wrong_pin(tools: Tools) -> None:
 @pytest.mark.parametrize("program", ["pkcs11-tool", "pkcs15-tool"])
 def test_the_pin_is_changed(tools: Tools, program: str) -> None:
     if program == "pkcs11-tool":
-        done = tools.pkcs11("--change-pin", "--new-pin", "4321")
+        done = tools.logged_in("--change-pin", "--new-pin", "4321")
     else:
         old_and_new = ("--pin", cards.PIN.decode(), "--new-pin", "4321")
         done = tools.run("pkcs15-tool", "--auth-id", "01", "--change-pin", *old_and_new)
@@ -230,10 +171,9 @@ def test_a_protected_object_is_read_after_the_pin_alone(tools: Tools) -> None:
 
 
 def test_random_bytes_are_given(tools: Tools) -> None:
-    random = ("pkcs11-tool", "--module", _module(), "--generate-random", "8")
     files = [tools.folder / "first", tools.folder / "second"]
     for file in files:
-        tools.output(*random, "--output-file", str(file))
+        assert tools.pkcs11("--generate-random", "8", "--output-file", str(file)).returncode == 0
 
     first, second = (file.read_bytes() for file in files)
     assert len(first) == len(second) == 8

@@ -10,7 +10,7 @@ class ChangingCard(SoftwareCard):
 
     def become(self, image: CardImage) -> None:
         """Be the card of *image* from now on, just powered."""
-        super().__init__(image)
+        super().__init__(image, contactless=not self.t0)
         self.power_on()
 
 

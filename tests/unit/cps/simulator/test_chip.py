@@ -149,6 +149,57 @@ def test_a_chain_has_a_limit(card: SoftwareCard) -> None:
     assert execute(card, "10 2A 80 86 FF" + "00" * 255) == "9000", "a new chain"
 
 
+@pytest.fixture
+def radio() -> SoftwareCard:
+    card = SoftwareCard(cards.image(), contactless=True)
+    card.power_on()
+    return card
+
+
+def test_by_radio_the_card_has_another_answer_to_reset_and_protocol(radio: SoftwareCard) -> None:
+    assert recognise(radio.atr) is CardType.CPS3_CONTACTLESS
+    assert not radio.t0
+
+
+def test_by_radio_an_answer_comes_at_once_if_it_is_asked_for(radio: SoftwareCard) -> None:
+    assert execute(radio, SELECT_SN + "00") == FCP + "9000"
+    assert execute(radio, SELECT_SN + "20") == FCP[:64] + "6107"
+    assert execute(radio, "00 C0 00 00 07") == FCP[64:] + "9000"
+    assert execute(radio, SELECT_SN) == "9000"
+    assert execute(radio, "00 C0 00 00 07") == "6985"
+
+
+def test_by_radio_there_is_no_pin(radio: SoftwareCard) -> None:
+    assert execute(radio, VERIFY) == "6A88"
+    assert execute(radio, "00 20 00 01") == "6A88"
+    assert execute(radio, "00 24 00 01 08 31323334 34333231") == "6A88"
+    assert execute(radio, "00 2C 00 01 0C 3132333435363738 34333231") == "6A88"
+    assert execute(radio, "00 CB 3F FF 0A 4D 08 70 06 BF8101 02 A080 00") == "6A88"
+
+
+def test_by_radio_only_the_technical_key_works_and_wants_no_pin(radio: SoftwareCard) -> None:
+    execute(radio, "00 A4 09 0C 04 3F00 0001")
+    for command in ("00 22 41 A4 06 800102 840182", "00 22 41 B6 06 800142 840181"):
+        assert execute(radio, command) == "9000"
+    assert execute(radio, "00 88 00 00 01 00 00") == "6985"
+    assert execute(radio, "00 2A 9E 9A 20" + "00" * 32 + "00") == "6985"
+
+    execute(radio, "00 A4 09 0C 04 3F00 0002")
+    assert execute(radio, "00 22 41 A4 06 800102 840183") == "9000"
+    answer = execute(radio, "00 88 00 00 01 00 00")
+    assert len(answer) == 2 * 258
+    assert answer.endswith("9000")
+
+
+@pytest.mark.parametrize("path", ["0001 D120", "0001 D107"])
+def test_by_radio_nothing_behind_the_pin_is_read_or_written(radio: SoftwareCard, path: str) -> None:
+    assert execute(radio, f"00 A4 09 0C 06 3F00 {path}") == "9000"
+    assert execute(radio, "00 D6 00 00 01 00") == "6982"
+    assert execute(radio, "00 B0 00 00 01") == ("6982" if path.endswith("D120") else "009000")
+    assert execute(radio, "A0 A4 00 00 02 4010 00")[-4:] == "9000"
+    assert execute(radio, "A0 B0 00 00 01") == "9804"
+
+
 # Headers that reach an instruction are rare among random bytes: most of the commands begin so.
 HEADERS = st.one_of(
     st.binary(min_size=4, max_size=4),
