@@ -5,12 +5,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.serve.lifeline import READY
+from gateway.serve.lifeline import END_OF_ORDER, READY
 
 START_SECONDS = 30
 """Time in which a child must say that it is ready."""
@@ -25,9 +24,9 @@ class Program:
     name: str
     """For the log."""
     module: str
-    """Called with *arguments* and the number of its end of the lifeline."""
-    arguments: Sequence[str]
-    """No secret among them: every user sees them in the process list."""
+    """Called with the number of its end of the lifeline."""
+    order: bytes
+    """What it is told through the lifeline: one line, without its end."""
 
 
 class Child:
@@ -39,14 +38,13 @@ class Child:
 
     @classmethod
     async def start(cls, program: Program) -> Self:
-        """Start *program* and return at once."""
+        """Start *program* and give it its order."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 program.module,
-                *program.arguments,
                 str(theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -54,6 +52,8 @@ class Child:
                 process_group=0,
             )
         ours.setblocking(False)
+        with suppress(ConnectionError):  # It ended at once, which its exit code tells.
+            await asyncio.get_running_loop().sock_sendall(ours, program.order + END_OF_ORDER)
         return cls(process, ours)
 
     @property
@@ -66,7 +66,10 @@ class Child:
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                return await loop.sock_recv(self._lifeline, len(READY)) == READY
+                if await loop.sock_recv(self._lifeline, len(READY)) == READY:
+                    return True
+                # Its end is closed, so it is ending by itself; the exit code will say why.
+                await self._process.wait()
         return False
 
     async def ended(self) -> int:

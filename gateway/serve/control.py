@@ -4,12 +4,12 @@ granian runs the application in a worker, forked from the process that the super
 worker inherits the lifeline and leads both of them to their end.
 """
 
+import json
 import logging
 import multiprocessing
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 from flask import Flask
 from granian.constants import HTTPModes, Interfaces
@@ -43,11 +43,11 @@ _log = logging.getLogger("gateway.serve")
 
 
 def main() -> None:
-    """Serve until SIGTERM. Arguments: the settings file, the number of the lifeline."""
-    file, descriptor = sys.argv[1:]
+    """Serve until SIGTERM. The argument is the number of the lifeline."""
+    lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
     configure_logs()
-    settings = Settings.load(Path(file))
+    settings = Settings.model_validate(json.loads(lifeline.read_order()))
     # Only a forked worker inherits the lifeline.
     multiprocessing.set_start_method("fork")
     control_socket = Places.of(settings).control_socket
@@ -68,9 +68,7 @@ def main() -> None:
         log_dictconfig=dict(GRANIAN_LOGGING),
         workers_kill_timeout=STOP_SECONDS,
     )
-    server.serve(
-        target_loader=partial(_load, settings, Lifeline(int(descriptor))), wrap_loader=False
-    )
+    server.serve(target_loader=partial(_load, settings, lifeline), wrap_loader=False)
 
 
 def build_app(settings: Settings) -> Flask:

@@ -1,12 +1,12 @@
 """The edge's process: the embedded engine on uvloop."""
 
 import asyncio
+import json
 import logging
 import os
 import resource
 import signal
 import sys
-from pathlib import Path
 
 import uvloop
 
@@ -34,15 +34,14 @@ _log = logging.getLogger("gateway.serve")
 
 
 def main() -> int:
-    """Serve until SIGTERM. Arguments: the settings file, the number of the lifeline."""
-    file, descriptor = sys.argv[1:]
+    """Serve until SIGTERM, and return the exit code. The argument is the number of the lifeline."""
+    lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
     configure_logs()
-    lifeline = Lifeline(int(descriptor))
+    settings = Settings.model_validate(json.loads(lifeline.read_order()))
     lifeline.follow()
     _allow_descriptors(2 * MAX_CONNECTIONS + _SPARE_DESCRIPTORS)
     try:
-        settings = Settings.load(Path(file))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(settings, lifeline))
     except ConfigurationError as exc:

@@ -1,4 +1,4 @@
-"""The child's end of its tie to the supervisor: says "ready" once, and ends with it.
+"""The child's end of its tie to the supervisor: gets its order, says "ready", and ends with it.
 
 A socket pair, not a signal: the system closes the supervisor's end however the supervisor ends, so
 no child is left behind even where the supervisor is killed.
@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 
 READY = b"ready\n"
+END_OF_ORDER = b"\n"
+MAX_ORDER_BYTES = 1024**2
 GRACE_SECONDS = 5
 """Time to end in order when the supervisor is gone."""
 
@@ -22,6 +24,19 @@ class Lifeline:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
 
+    def read_order(self) -> bytes:
+        """Return what the supervisor tells this process to do, before anything else is done.
+
+        :raises ConnectionError: where the supervisor is gone.
+        """
+        order = bytearray()
+        while not order.endswith(END_OF_ORDER):
+            piece = self._socket.recv(MAX_ORDER_BYTES)
+            if not piece or len(order) > MAX_ORDER_BYTES:
+                raise ConnectionError("no order from the supervisor")
+            order += piece
+        return bytes(order)
+
     def say_ready(self) -> None:
         """Tell the supervisor that this process answers requests."""
         self._socket.sendall(READY)
@@ -31,7 +46,7 @@ class Lifeline:
         threading.Thread(target=self._wait_for_the_end, name="lifeline", daemon=True).start()
 
     def _wait_for_the_end(self) -> None:
-        # The supervisor never writes: what comes is the end, in one form or another.
+        # After its order the supervisor writes no more: what comes is the end, in some form.
         with suppress(OSError):
             self._socket.recv(1)
         os.killpg(0, signal.SIGTERM)

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.clock import system_clock
@@ -37,7 +37,7 @@ _log = logging.getLogger("gateway.serve")
 def serve(settings_path: Path) -> int:
     """Run the gateway until SIGTERM or SIGINT, and return the exit code.
 
-    :param settings_path: the settings file, which every process reads for itself.
+    :param settings_path: the settings file, read once.
     :raises ConfigurationError: where the settings, or the files that they name, cannot be used.
     """
     os.umask(0o077)
@@ -47,10 +47,11 @@ def serve(settings_path: Path) -> int:
     places = Places.of(settings)
     with _only_gateway(places, settings_path):
         _look_at_trust(settings)
-        arguments = (str(settings_path.absolute()),)
+        # The file may be edited while the gateway runs: every child gets what was read here.
+        order = settings.model_dump_json().encode()
         programs = (
-            Program(name="control plane", module="gateway.serve.control", arguments=arguments),
-            Program(name="edge", module="gateway.serve.edge", arguments=arguments),
+            Program(name="control plane", module="gateway.serve.control", order=order),
+            Program(name="edge", module="gateway.serve.edge", order=order),
         )
         try:
             return asyncio.run(
@@ -161,11 +162,15 @@ def _only_gateway(places: Places, settings_path: Path) -> Iterator[None]:
 
     :raises ConfigurationError: where another gateway holds it.
     """
-    with places.lock.open("w") as lock:
+    with ExitStack() as held:
         try:
+            lock = held.enter_context(places.lock.open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             reason = f"another gateway uses {places.lock.parent}"
+            raise ConfigurationError(str(settings_path), "runtime_dir", reason) from exc
+        except OSError as exc:
+            reason = f"{places.lock} cannot be written: {exc.strerror}"
             raise ConfigurationError(str(settings_path), "runtime_dir", reason) from exc
         yield
 

@@ -542,7 +542,7 @@ def test_d_a_huge_head_is_refused(attacked: Attacked) -> None:
 
 
 def test_d_many_fields_are_refused(attacked: Attacked) -> None:
-    answer = attacked.send("/", *(f"X-{n}: a" for n in range(500)))
+    answer = attacked.send("/", *(f"X-{n}: a" for n in range(110)))
     _assert_refused(attacked, answer, 400, 431)
 
 

@@ -157,6 +157,19 @@ def _until_answered(gateway: Gateway, target: str, cookie: bytes) -> Message:
         time.sleep(0.05)
 
 
+def test_an_edited_file_changes_nothing_before_the_next_start(gateway: Gateway) -> None:
+    file = gateway.state.parent / "gateway.toml"
+    text = file.read_text()
+    pid = gateway.served.child("edge")
+    try:
+        file.write_text("half an ed")
+        os.kill(pid, signal.SIGKILL)
+        gateway.served.wait_for_new_child("edge", pid)
+        assert _until_answered(gateway, "/x", gateway.log_in()).status == 200
+    finally:
+        file.write_text(text)
+
+
 def test_without_the_control_plane_sessions_go_on_and_nobody_new_gets_in(gateway: Gateway) -> None:
     cookie = gateway.log_in()
     pid = gateway.served.child("control plane")

@@ -1,4 +1,4 @@
-"""A child for the supervisor that does as its first argument says; imports nothing of ours.
+"""A child for the supervisor that does as its order says; imports nothing of ours.
 
 ``good``: says ready, and ends with the supervisor. ``helper``: the same, with a process of its own.
 ``deaf``: says ready and ignores SIGTERM. ``mute``: never says ready. ``dies``: says ready and ends.
@@ -12,11 +12,12 @@ import sys
 import time
 
 
-def main(kind: str, descriptor: str) -> None:
-    """Behave as *kind*."""
+def main(descriptor: str) -> None:
+    """Behave as ordered."""
+    lifeline = socket.socket(fileno=int(descriptor))
+    kind = lifeline.recv(100).decode().strip()
     if kind == "fails":
         sys.exit(2)
-    lifeline = socket.socket(fileno=int(descriptor))
     if kind == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if kind == "helper":

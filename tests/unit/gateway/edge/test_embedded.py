@@ -17,6 +17,7 @@ from gateway.clock import system_clock
 from gateway.edge import embedded
 from gateway.edge.embedded import require_safe_parser, tls_context
 from gateway.errors import ConfigurationError
+from gateway.session.model import EndReason
 from gateway.settings import ListenSettings
 from tests.support.relay import (
     HOST,
@@ -27,6 +28,7 @@ from tests.support.relay import (
     raw_request,
     relay_settings,
     running_relay,
+    session_key,
 )
 
 
@@ -91,6 +93,29 @@ def test_a_portal_is_served_over_tls(tmp_path: Path, listen: ListenSettings) -> 
         ):
             wire.send(raw_request("/", cookie=relay.log_in()))
             assert wire.response().status == 200
+
+
+def test_logout_cuts_a_stream_over_tls(tmp_path: Path, listen: ListenSettings) -> None:
+    def endless(wire: Wire) -> None:
+        wire.request()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n")
+        wire.rest()
+
+    portal = RawServer(endless)
+    client = ssl.create_default_context(cafile=str(listen.tls_certificate))
+    with portal.on_port() as upstream:
+        settings = relay_settings(tmp_path, upstream=upstream)
+        settings = settings.model_copy(update={"listen": listen})
+        with (
+            running_relay(settings, tmp_path / "none.sock") as relay,
+            relay.wire(client) as wire,
+        ):
+            cookie = relay.log_in()
+            wire.send(raw_request("/", cookie=cookie))
+            wire.until(b"data: x\n\n")
+            relay.sessions.end(session_key(cookie), EndReason.LOGOUT, now=system_clock())
+            with pytest.raises(EOFError):
+                wire.until(b"more")
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")

@@ -7,7 +7,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from gateway.serve import lifeline
-from gateway.serve.lifeline import READY, Lifeline
+from gateway.serve.lifeline import END_OF_ORDER, READY, Lifeline
 
 
 def test_the_supervisor_hears_that_the_child_is_ready() -> None:
@@ -16,6 +16,29 @@ def test_the_supervisor_hears_that_the_child_is_ready() -> None:
         tie = Lifeline(os.dup(theirs.fileno()))
         tie.say_ready()
         assert ours.recv(100) == READY
+        tie._socket.close()
+
+
+def test_the_child_gets_its_order_whole() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        tie = Lifeline(os.dup(theirs.fileno()))
+        sender = threading.Thread(target=ours.sendall, args=(b"x" * 300_000 + END_OF_ORDER,))
+        sender.start()
+        assert tie.read_order() == b"x" * 300_000 + END_OF_ORDER
+        sender.join()
+        tie._socket.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"half an order"], ids=["nothing", "half"])
+def test_a_child_without_a_whole_order_does_nothing(sent: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        tie = Lifeline(os.dup(theirs.fileno()))
+        ours.sendall(sent)
+        ours.close()
+        with pytest.raises(ConnectionError):
+            tie.read_order()
         tie._socket.close()
 
 

@@ -14,7 +14,7 @@ from tests.support.serving import group_members
 
 def _programs(*kinds: str) -> list[Program]:
     return [
-        Program(name=f"{number} {kind}", module="tests.support.fake_child", arguments=(kind,))
+        Program(name=f"{number} {kind}", module="tests.support.fake_child", order=kind.encode())
         for number, kind in enumerate(kinds)
     ]
 
