@@ -1,0 +1,243 @@
+"""The agent's two requests to a gateway, over a connection of its own."""
+
+import json
+import platform
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+
+from cps.agent import VERSION
+from cps.agent.errors import SignInError
+from cps.agent.origins import is_loopback
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.encoding import b64url_decode, parse_object
+from cps.authtoken.frame import NONCE_BYTES
+from cps.authtoken.jwk import AgentKey
+from cps.authtoken.token import ALGORITHMS, AuthToken
+
+PROTOCOL_VERSION = 1
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 20.0
+"""Between two pieces of an answer, and for its body as a whole."""
+MAX_ANSWER_BYTES = 4096
+MAX_LABEL_CHARACTERS = 64
+MAX_CHALLENGE_SECONDS = 600
+CODE_BYTES = 32
+_CHUNK_BYTES = 1024
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})\Z")
+_INCIDENT = re.compile(r"[A-Z0-9]{1,32}\Z")
+_WORKSTATION_CODES = frozenset(
+    {
+        ErrorCode.NO_SERVICE,
+        ErrorCode.NO_READER,
+        ErrorCode.NO_CARD,
+        ErrorCode.CARD_REMOVED,
+        ErrorCode.PIN_WRONG,
+        ErrorCode.PIN_BLOCKED,
+        ErrorCode.PIN_CANCELLED,
+        ErrorCode.PINPAD_FAILED,
+        ErrorCode.PORT_IN_USE,
+    }
+)
+"""What only the workstation can know: a gateway that claims it is not believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What the gateway hands out for one login, to the agent that claimed it."""
+
+    nonce: bytes = field(repr=False)
+    """32 bytes."""
+    label: str
+    """The portal's name: printable, at most 64 characters."""
+    expires_in: int
+    """Seconds, 0 to 600."""
+
+
+class GatewayClient:
+    """One gateway, reached without cookies, redirects or retries.
+
+    :param origin: the portal's, from the agent's own list.
+    :param tls: how servers prove themselves.
+    """
+
+    def __init__(self, origin: str, *, tls: ssl.SSLContext) -> None:
+        self._origin = origin
+        self._tls = tls
+
+    def claim(self, rid: str, key: AgentKey) -> Claim:
+        """Claim the login *rid* for *key*, once.
+
+        :raises SignInError: with the gateway's own code; ORIGIN_DENIED where the gateway believes
+            to be another portal; AGENT_TOO_OLD; TLS_ERROR, PROXY_ERROR or GATEWAY_UNREACHABLE.
+
+        Source: docs/reference/protocol.md, "Agent to gateway".
+        """
+        system = platform.system()
+        answer = self._exchange(
+            "/_cps/agent/claim",
+            json.dumps(
+                {
+                    "v": PROTOCOL_VERSION,
+                    "rid": rid,
+                    "jwk": key.to_json(),
+                    "agent": {"name": "cps", "version": VERSION, "os": system or "unknown"},
+                }
+            ).encode("ascii"),
+        )
+        if answer.get("origin") != self._origin:
+            # Whatever answers there, the card must not sign for it.
+            raise SignInError(ErrorCode.ORIGIN_DENIED, "the gateway names another origin")
+        try:
+            _require_new_enough(answer)
+            return _read_claim(answer)
+        except (ValueError, KeyError) as exc:
+            raise _unreachable(f"claim answered with {type(exc).__name__}: {exc}") from exc
+
+    def hand_in(self, token: AuthToken) -> str:
+        """Hand in what the card signed and return the one-time code, 43 characters.
+
+        :raises SignInError: with the gateway's own code; TLS_ERROR, PROXY_ERROR or
+            GATEWAY_UNREACHABLE.
+
+        Source: docs/reference/protocol.md, "Agent to gateway".
+        """
+        code = self._exchange("/_cps/agent/token", token.to_json()).get("code")
+        try:
+            if not isinstance(code, str):
+                raise ValueError("code: text is wanted")  # noqa: TRY004, TRY301 - one error below
+            b64url_decode(code, length=CODE_BYTES)
+        except ValueError as exc:
+            raise _unreachable("token answered without a code of the right form") from exc
+        return code
+
+    def _exchange(self, path: str, body: bytes) -> dict[str, object]:
+        # One connection for each request: an idle one that the network dropped while the person
+        # typed the PIN would fail the login.
+        try:
+            with self._pool() as pool:
+                response = pool.request(
+                    "POST",
+                    self._origin + path,
+                    body=body,
+                    headers={"Content-Type": "application/json", "Accept": "application/json"},
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
+                raw = _read_bounded(response)
+        except urllib3.exceptions.SSLError as exc:
+            raise SignInError(ErrorCode.TLS_ERROR, str(exc)) from exc
+        except (urllib3.exceptions.ProxyError, urllib3.exceptions.ProxySchemeUnknown) as exc:
+            raise SignInError(ErrorCode.PROXY_ERROR, str(exc)) from exc
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            raise _unreachable(str(exc)) from exc
+        try:
+            answer = parse_object(raw, max_bytes=MAX_ANSWER_BYTES)
+        except ValueError as exc:
+            raise _unreachable(f"{path} answered {response.status}, no JSON: {exc}") from exc
+        if response.status != 200:
+            raise _refusal(path, response.status, answer)
+        return answer
+
+    def _pool(self) -> urllib3.PoolManager:
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        proxy = proxy_for(self._origin)
+        if proxy is None:
+            return urllib3.PoolManager(ssl_context=self._tls, timeout=timeout, retries=False)
+        credentials = urllib3.util.parse_url(proxy).auth
+        return urllib3.ProxyManager(
+            proxy,
+            proxy_headers=(
+                urllib3.util.make_headers(proxy_basic_auth=credentials) if credentials else None
+            ),
+            ssl_context=self._tls,
+            timeout=timeout,
+            retries=False,
+        )
+
+
+def proxy_for(origin: str) -> str | None:
+    """Return the system's proxy for *origin*, ``None`` where it is reached directly.
+
+    This machine is always reached directly: a proxy would answer for its own machine.
+    """
+    parts = urlsplit(origin)
+    if is_loopback(origin) or proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy:
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _read_bounded(response: urllib3.BaseHTTPResponse) -> bytes:
+    deadline = time.monotonic() + READ_SECONDS
+    raw = bytearray()
+    for chunk in response.stream(_CHUNK_BYTES):
+        raw += chunk
+        if len(raw) > MAX_ANSWER_BYTES:
+            raise _unreachable(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise _unreachable(f"an answer that took more than {READ_SECONDS:.0f} s")
+    return bytes(raw)
+
+
+def _refusal(path: str, status: int, answer: Mapping[str, object]) -> SignInError:
+    """Return the error that the gateway's own words stand for, if it may say them."""
+    named = answer.get("error")
+    code = next((code for code in ErrorCode if code == named), None)
+    if code is None or code in _WORKSTATION_CODES or not 400 <= status <= 599:
+        return _unreachable(f"{path} answered {status} without a code that is the gateway's")
+    incident = answer.get("ref")
+    if not isinstance(incident, str) or not _INCIDENT.match(incident):
+        incident = None
+    return SignInError(code, f"the gateway answered {status} to {path}", incident=incident)
+
+
+def _require_new_enough(answer: Mapping[str, object]) -> None:
+    minimum = answer["min_agent"]
+    algorithms = answer["alg"]
+    if not isinstance(minimum, str) or not isinstance(algorithms, list):
+        raise ValueError("min_agent or alg")  # noqa: TRY004 - one error for the caller
+    if _numbers(VERSION) < _numbers(minimum):
+        raise SignInError(ErrorCode.AGENT_TOO_OLD, f"the gateway wants {minimum}")
+    if not ALGORITHMS & {entry for entry in algorithms if isinstance(entry, str)}:
+        raise SignInError(ErrorCode.AGENT_TOO_OLD, "the gateway wants another algorithm")
+
+
+def _read_claim(answer: Mapping[str, object]) -> Claim:
+    version, nonce, label = answer["v"], answer["nonce"], answer["label"]
+    expires_in = answer["expires_in"]
+    if type(version) is not int or version != PROTOCOL_VERSION:
+        raise ValueError("v")
+    if not isinstance(nonce, str):
+        raise ValueError("nonce")  # noqa: TRY004 - one error for the caller
+    if (
+        not isinstance(label, str)
+        or not 1 <= len(label) <= MAX_LABEL_CHARACTERS
+        or not label.isprintable()
+    ):
+        # It is shown in a terminal, where control characters would be obeyed.
+        raise ValueError("label")
+    if type(expires_in) is not int or not 0 <= expires_in <= MAX_CHALLENGE_SECONDS:
+        raise ValueError("expires_in")
+    return Claim(nonce=b64url_decode(nonce, length=NONCE_BYTES), label=label, expires_in=expires_in)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = _VERSION.match(version)
+    if match is None:
+        raise ValueError("min_agent")
+    return tuple(int(number) for number in match.groups())
+
+
+def _unreachable(detail: str) -> SignInError:
+    return SignInError(ErrorCode.GATEWAY_UNREACHABLE, detail)

@@ -1,0 +1,414 @@
+"""The order of a sign-in, and each way in which it ends."""
+
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cps.agent.errors import SignInError
+from cps.agent.gateway_client import Claim
+from cps.agent.signin import CARD_WAIT_SECONDS, SignIn, Stage, choose_reader
+from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.jwk import AgentKey
+from cps.authtoken.token import AuthToken
+from cps.errors import (
+    CardContactlessError,
+    CardDataError,
+    CardError,
+    CardMuteError,
+    CardRefusedError,
+    CardRemovedError,
+    CardResetError,
+    CardUnsupportedError,
+    NoCardError,
+    NoReaderError,
+    PINCancelledError,
+    PINLengthError,
+    PINRejectedError,
+)
+from tests.support.gateway_stub import GatewayStub
+from tests.unit.cps.agent.fakes import (
+    EMPTY,
+    INSERTED,
+    RID,
+    RIGHT_PIN,
+    FakeCard,
+    FakeClock,
+    FakePerson,
+    FakeProgress,
+    FakeTerminal,
+    login_request,
+    reader,
+)
+
+ORIGIN = "https://portal.example"
+VITALE_ATR = bytes.fromhex("3B7513000043090EA090 00".replace(" ", ""))
+
+
+class FakeGateway:
+    """The stub's decisions without a network, and a list of what was asked when."""
+
+    def __init__(self, card: FakeCard) -> None:
+        self.stub = GatewayStub(ORIGIN)
+        self.card = card
+        self.fails: dict[str, Exception] = {}
+        self.key: AgentKey | None = None
+        self.token: AuthToken | None = None
+        self.expires_in = 170
+
+    def claim(self, rid: str, key: AgentKey) -> Claim:
+        self._step("claim")
+        self.key = key
+        return Claim(nonce=self.stub.nonce, label="Portail", expires_in=self.expires_in)
+
+    def hand_in(self, token: AuthToken) -> str:
+        self._step("hand in")
+        self.token = token
+        return self.stub.code
+
+    def _step(self, name: str) -> None:
+        self.card.steps.append(name)
+        if failure := self.fails.get(name):
+            raise failure
+
+
+class Desk:
+    """One workstation with all its parts."""
+
+    def __init__(self) -> None:
+        self.card = FakeCard()
+        self.gateway = FakeGateway(self.card)
+        self.terminal = FakeTerminal()
+        self.person = FakePerson()
+        self.progress = FakeProgress()
+        self.clock = FakeClock()
+        self.opening: list[Exception] = []
+
+    def sign_in(self) -> str:
+        completed = self.work().run(login_request(ORIGIN), self.progress)
+        return completed.redirect
+
+    def work(self) -> SignIn:
+        return SignIn(
+            terminal=self.terminal,
+            open_card=self._open,
+            entry=self.person,
+            gateway_at=lambda origin: self.gateway,
+            clock=self.clock,
+        )
+
+    def _open(self, connection: object) -> FakeCard:
+        if self.opening:
+            raise self.opening.pop(0)
+        self.card.closed = False
+        return self.card
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    # However a sign-in ends, nothing of ours may hold the card.
+    assert desk.card.closed or not desk.card.steps
+    opened = len(desk.terminal.connections)
+    assert opened == 0 or desk.card.closed or desk.terminal.connections[-1].closed
+
+
+def test_the_card_comes_before_the_claim_and_the_claim_before_the_pin(desk: Desk) -> None:
+    desk.sign_in()
+    assert desk.card.steps == ["certificate", "claim", "tries", "sign", "hand in"]
+
+
+def test_the_browser_is_sent_to_the_fixed_path_of_the_origin_asked_for(desk: Desk) -> None:
+    assert desk.sign_in() == f"{ORIGIN}/_cps/callback?code={desk.gateway.stub.code}"
+
+
+def test_the_card_is_let_go_before_the_token_is_sent(desk: Desk) -> None:
+    closed: list[bool] = []
+    desk.gateway.fails = {}
+    hand_in = desk.gateway.hand_in
+
+    def observed(token: AuthToken) -> str:
+        closed.append(desk.card.closed)
+        return hand_in(token)
+
+    desk.gateway.hand_in = observed  # type: ignore[method-assign]
+    desk.sign_in()
+    assert closed == [True]
+
+
+def test_the_key_claimed_is_the_key_returned_and_new_each_time(desk: Desk) -> None:
+    thumbprints = set()
+    for _ in range(2):
+        completed = desk.work().run(login_request(ORIGIN), desk.progress)
+        desk.person.answers = [RIGHT_PIN]
+        assert isinstance(completed.key, ec.EllipticCurvePrivateKey)
+        assert AgentKey.of(completed.key.public_key()) == desk.gateway.key
+        thumbprints.add(AgentKey.of(completed.key.public_key()).thumbprint())
+    assert len(thumbprints) == 2
+
+
+def test_the_token_holds_what_the_card_said(desk: Desk) -> None:
+    desk.sign_in()
+    token = desk.gateway.token
+    assert token is not None
+    assert (token.rid, token.algorithm) == (RID, "RS256")
+    assert (token.card.interface, token.card.atr) == ("contact", CPS3_CONTACT_ATR)
+
+
+def test_the_person_sees_portal_address_holder_card_and_tries(desk: Desk) -> None:
+    desk.sign_in()
+    (seen,) = desk.person.seen
+    assert (seen.origin, seen.label, seen.tries_left) == (ORIGIN, "Portail", 3)
+    assert (seen.holder, seen.card_digits) == ("CAMILLE EXEMPLE", "5678")
+    assert not seen.plain_http
+
+
+def test_plain_http_is_shown_to_the_person(desk: Desk) -> None:
+    desk.work().run(login_request("http://localhost:8080"), desk.progress)
+    assert desk.person.seen[0].plain_http
+
+
+def test_repr_shows_neither_code_nor_request_id(desk: Desk) -> None:
+    completed = desk.work().run(login_request(ORIGIN), desk.progress)
+    shown = repr(completed) + repr(login_request(ORIGIN))
+    assert desk.gateway.stub.code not in shown
+    assert RID not in shown
+
+
+# The PIN.
+
+
+def test_a_wrong_pin_is_asked_again_with_the_tries_left(desk: Desk) -> None:
+    desk.person.answers = ["0000", "1111", RIGHT_PIN]
+    desk.sign_in()
+    asked = [(request.tries_left, request.was_wrong) for request in desk.person.seen]
+    assert asked == [(3, False), (2, True), (1, True)]
+    assert desk.person.rejections == 2
+
+
+def test_three_wrong_pins_block_and_are_not_asked_a_fourth_time(desk: Desk) -> None:
+    desk.person.answers = ["0000"] * 4
+    with pytest.raises(PINRejectedError) as caught:
+        desk.sign_in()
+    assert caught.value.tries_left == 0
+    assert len(desk.card.pins) == 3
+    assert "hand in" not in desk.card.steps
+
+
+def test_a_pin_of_another_length_is_asked_again_and_costs_no_try(desk: Desk) -> None:
+    desk.card.fails["sign"] = PINLengthError(4, 4)
+    desk.person.answers = ["123456", RIGHT_PIN]
+    desk.sign_in()
+    asked = [(request.tries_left, request.length) for request in desk.person.seen]
+    assert asked == [(3, None), (3, (4, 4))]
+    assert desk.person.rejections == 0
+
+
+def test_a_pin_of_another_length_without_a_person_ends_the_sign_in(desk: Desk) -> None:
+    desk.person = FakePerson("123456", RIGHT_PIN, interactive=False)
+    desk.card.fails["sign"] = PINLengthError(4, 4)
+    with pytest.raises(PINLengthError):
+        desk.sign_in()
+
+
+def test_a_blocked_card_is_said_and_not_tried(desk: Desk) -> None:
+    desk.card.tries = 0
+    with pytest.raises(PINRejectedError) as caught:
+        desk.sign_in()
+    assert caught.value.tries_left == 0
+    assert desk.person.seen == []
+    assert desk.card.pins == []
+
+
+def test_a_wrong_pin_without_a_person_is_not_tried_twice(desk: Desk) -> None:
+    desk.person = FakePerson("0000", RIGHT_PIN, interactive=False)
+    with pytest.raises(PINRejectedError) as caught:
+        desk.sign_in()
+    assert caught.value.tries_left == 2
+    assert desk.card.pins == [b"0000"]
+
+
+def test_the_page_speaks_of_the_pin_only_where_a_person_types_it(desk: Desk) -> None:
+    desk.sign_in()
+    assert Stage.PIN in desk.progress.stages
+    desk.progress, desk.person = FakeProgress(), FakePerson(interactive=False)
+    desk.sign_in()
+    assert Stage.PIN not in desk.progress.stages
+
+
+def test_a_cancelled_pin_ends_the_sign_in_before_the_card_tries(desk: Desk) -> None:
+    desk.person.answers = [PINCancelledError("no")]
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+    assert "sign" not in desk.card.steps
+
+
+def test_no_try_is_spent_where_the_time_ran_out_while_the_pin_was_typed(desk: Desk) -> None:
+    def slow(wanted: object) -> None:
+        desk.clock.now += desk.gateway.expires_in - 1
+
+    def slower(wanted: object) -> None:
+        desk.clock.now += 1
+
+    desk.person.meanwhile = slow
+    desk.sign_in()
+    desk.person.answers, desk.gateway.expires_in = [RIGHT_PIN], 1
+    desk.person.meanwhile = slower
+    desk.card.steps.clear()
+    with pytest.raises((SignInError, PINCancelledError)):
+        desk.sign_in()
+    assert "sign" not in desk.card.steps
+
+
+def test_a_challenge_that_is_over_at_the_claim_asks_for_no_pin(desk: Desk) -> None:
+    desk.gateway.expires_in = 0
+    with pytest.raises(SignInError) as caught:
+        desk.sign_in()
+    assert caught.value.code is ErrorCode.RID_EXPIRED
+    assert desk.person.seen == []
+
+
+def test_no_pin_is_asked_when_nobody_waits_any_more(desk: Desk) -> None:
+    desk.progress.patience = 0
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+    assert desk.person.seen == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(CardRemovedError("gone"), id="removed"),
+        pytest.param(CardResetError("reset"), id="reset"),
+        pytest.param(CardMuteError("mute"), id="mute"),
+        pytest.param(CardRefusedError("INTERNAL AUTHENTICATE", 0x6985), id="refused"),
+        pytest.param(CardDataError("bad signature"), id="malformed"),
+    ],
+)
+def test_what_is_no_wrong_pin_ends_the_sign_in_without_another_try(
+    desk: Desk, failure: CardError
+) -> None:
+    desk.card.fails["sign"] = failure
+    desk.person.answers = [RIGHT_PIN, RIGHT_PIN]
+    with pytest.raises(type(failure)):
+        desk.sign_in()
+    assert desk.card.steps.count("sign") == 1
+    assert desk.person.rejections == 0
+    assert "hand in" not in desk.card.steps
+
+
+@pytest.mark.parametrize("step", ["certificate", "tries", "sign"])
+def test_a_removal_is_a_removal_at_each_step(desk: Desk, step: str) -> None:
+    desk.card.fails[step] = CardRemovedError("gone")
+    with pytest.raises(CardRemovedError):
+        desk.sign_in()
+    assert "hand in" not in desk.card.steps
+
+
+# The card.
+
+
+def test_a_card_that_another_program_reset_is_opened_once_more(desk: Desk) -> None:
+    desk.opening = [CardResetError("reset")]
+    desk.sign_in()
+    assert [connection.closed for connection in desk.terminal.connections] == [True, False]
+
+
+def test_a_card_that_is_reset_twice_ends_the_sign_in(desk: Desk) -> None:
+    desk.opening = [CardResetError("reset"), CardResetError("reset")]
+    with pytest.raises(CardResetError):
+        desk.sign_in()
+    assert all(connection.closed for connection in desk.terminal.connections)
+
+
+def test_a_card_that_cannot_be_opened_claims_nothing(desk: Desk) -> None:
+    desk.opening = [CardDataError("odd")]
+    with pytest.raises(CardDataError):
+        desk.sign_in()
+    assert "claim" not in desk.card.steps
+
+
+def test_reader_and_card_are_waited_for(desk: Desk) -> None:
+    desk.terminal = FakeTerminal([], [EMPTY], [INSERTED])
+    desk.sign_in()
+    assert desk.progress.stages[:3] == [Stage.READER, Stage.CARD, Stage.WORKING]
+
+
+@pytest.mark.parametrize(
+    ("view", "error"),
+    [
+        pytest.param([], NoReaderError, id="no-reader"),
+        pytest.param([EMPTY], NoCardError, id="no-card"),
+        pytest.param(
+            [reader("a", CPS3_CONTACT_ATR), reader("b", CPS4_ATR)], NoCardError, id="two-cards"
+        ),
+    ],
+)
+def test_the_wait_for_a_card_ends_and_claims_nothing(
+    desk: Desk, view: list[object], error: type[CardError]
+) -> None:
+    desk.terminal = FakeTerminal(view)  # type: ignore[arg-type]
+
+    def pass_time() -> None:
+        desk.clock.now += CARD_WAIT_SECONDS
+
+    desk.terminal.before_wait = pass_time
+    with pytest.raises(error):
+        desk.sign_in()
+    assert desk.card.steps == []
+
+
+def test_the_wait_for_a_card_ends_when_nobody_waits_any_more(desk: Desk) -> None:
+    desk.terminal = FakeTerminal([EMPTY])
+    desk.progress.patience = 2
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+
+
+@pytest.mark.parametrize(
+    ("readers", "choice"),
+    [
+        pytest.param([reader("a", CPS3_CONTACT_ATR)], "a", id="cps3"),
+        pytest.param([reader("a"), reader("b", CPS4_ATR)], "b", id="cps4-second-reader"),
+        pytest.param(
+            [reader("a", VITALE_ATR), reader("b", CPS3_CONTACT_ATR)], "b", id="beside-another-card"
+        ),
+        pytest.param(
+            [reader("a", CPS3_CONTACTLESS_ATR), reader("b", CPS3_CONTACT_ATR)],
+            "b",
+            id="both-interfaces",
+        ),
+    ],
+)
+def test_the_one_cps_card_is_chosen(readers: list[object], choice: str) -> None:
+    assert choose_reader(readers) == choice  # type: ignore[arg-type]
+
+
+def test_a_patients_card_beside_a_free_slot_is_no_error() -> None:
+    choice = choose_reader([reader("a", VITALE_ATR), reader("b")])
+    assert choice[0] is Stage.CARD
+
+
+def test_a_foreign_card_in_the_only_slot_is_said_at_once() -> None:
+    with pytest.raises(CardUnsupportedError) as caught:
+        choose_reader([reader("a", VITALE_ATR)])
+    assert not isinstance(caught.value, CardContactlessError)
+
+
+def test_a_card_on_a_contactless_reader_is_said_at_once() -> None:
+    with pytest.raises(CardContactlessError):
+        choose_reader([reader("a", CPS3_CONTACTLESS_ATR), reader("b")])
+
+
+# The gateway.
+
+
+@pytest.mark.parametrize("step", ["claim", "hand in"])
+def test_what_the_gateway_refuses_is_passed_on(desk: Desk, step: str) -> None:
+    desk.gateway.fails[step] = SignInError(ErrorCode.RID_USED, "used")
+    with pytest.raises(SignInError) as caught:
+        desk.sign_in()
+    assert caught.value.code is ErrorCode.RID_USED
+    assert bool(desk.person.seen) is (step == "hand in")
