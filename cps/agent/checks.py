@@ -1,0 +1,149 @@
+"""What a request from the browser must be before anything at all is done for it."""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum, unique
+from types import MappingProxyType
+
+from aiohttp import web
+
+from cps.authtoken.codes import ErrorCode
+from cps.authtoken.token import require_rid
+
+PATH = "/v1/login"
+MAX_TARGET_BYTES = 512
+"""Path and query together."""
+LOOPBACK = "127.0.0.1"
+_QUERY_MEMBERS = frozenset({"r", "o"})
+_HOST = re.compile(r"[a-z0-9.:\[\]-]{1,255}\Z")
+
+PeerCheck = Callable[[tuple[str, int], tuple[str, int]], bool]
+"""Whether the connection from a client's address to the server's belongs to the agent's user."""
+
+
+@unique
+class Refusal(StrEnum):
+    """Why a request was refused, in the order of the checks."""
+
+    PEER = "peer"
+    HOST = "host"
+    METHOD = "method"
+    TARGET = "target"
+    BODY = "body"
+    FETCH = "fetch"
+    ORIGIN_HEADER = "origin_header"
+    BUSY = "busy"
+    PAUSED = "paused"
+    PORTAL = "portal"
+    NOT_HTTP = "not_http"
+    """The server could not read it as HTTP."""
+
+
+STATUS: Mapping[Refusal, int] = MappingProxyType(
+    {
+        Refusal.PEER: 403,
+        Refusal.HOST: 403,
+        Refusal.METHOD: 405,
+        Refusal.TARGET: 400,
+        Refusal.BODY: 400,
+        Refusal.FETCH: 403,
+        Refusal.ORIGIN_HEADER: 403,
+        Refusal.BUSY: 409,
+        Refusal.PAUSED: 429,
+        Refusal.PORTAL: 403,
+        Refusal.NOT_HTTP: 400,
+    }
+)
+"""The HTTP status of each refusal."""
+
+_FORBIDDEN = frozenset(
+    {Refusal.PEER, Refusal.HOST, Refusal.METHOD, Refusal.FETCH, Refusal.ORIGIN_HEADER}
+)
+
+
+class RefusedRequestError(Exception):
+    """A request is refused; nothing was done for it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+    @property
+    def code(self) -> ErrorCode:
+        """Return the code whose sentence the page shows."""
+        match self.refusal:
+            case Refusal.BUSY | Refusal.PAUSED:
+                return ErrorCode.BUSY
+            case Refusal.PORTAL:
+                return ErrorCode.ORIGIN_DENIED
+            case refusal if refusal in _FORBIDDEN:
+                return ErrorCode.REQUEST_FORBIDDEN
+            case _:
+                return ErrorCode.REQUEST_MALFORMED
+
+
+def read_request(request: web.BaseRequest, belongs_to_user: PeerCheck) -> tuple[str, str]:
+    """Return the request id and the portal's host, after every check of the request itself.
+
+    :param belongs_to_user: whose connection it is; see :data:`PeerCheck`.
+    :returns: the rid in its right form, and a host that is on no list yet.
+    :raises RefusedRequestError: with the first failed check.
+
+    Source: docs/reference/protocol.md, "Browser to agent".
+    """
+    port = _require_peer(request, belongs_to_user)
+    # A name that an attacker's DNS points here would be in Host: only the literal address is ours.
+    if request.headers.getall("Host", []) not in ([f"{LOOPBACK}:{port}"], [f"[::1]:{port}"]):
+        raise RefusedRequestError(Refusal.HOST)
+    if request.method != "GET":
+        raise RefusedRequestError(Refusal.METHOD)
+    rid, host = _require_target(request.raw_path)
+    if request.body_exists or "Content-Length" in request.headers:
+        raise RefusedRequestError(Refusal.BODY)
+    _require_navigation(request)
+    if "Origin" in request.headers:
+        raise RefusedRequestError(Refusal.ORIGIN_HEADER)
+    return rid, host
+
+
+def _require_peer(request: web.BaseRequest, belongs_to_user: PeerCheck) -> int:
+    """Return the port that the request came to, from this machine and this user."""
+    transport = request.transport
+    if transport is None:
+        raise RefusedRequestError(Refusal.PEER)
+    client = transport.get_extra_info("peername")
+    server = transport.get_extra_info("sockname")
+    if client is None or client[0] != LOOPBACK or server[0] != LOOPBACK:
+        raise RefusedRequestError(Refusal.PEER)
+    if not belongs_to_user(client, server):
+        raise RefusedRequestError(Refusal.PEER)
+    port: int = server[1]
+    return port
+
+
+def _require_target(target: str) -> tuple[str, str]:
+    path, _, query = target.partition("?")
+    parts = [part.partition("=") for part in query.split("&")]
+    values = {name: value for name, _, value in parts}
+    if (
+        len(target) > MAX_TARGET_BYTES
+        or path != PATH
+        or len(parts) != len(values)
+        or set(values) != _QUERY_MEMBERS
+        or not _HOST.match(values["o"])
+    ):
+        raise RefusedRequestError(Refusal.TARGET)
+    try:
+        return require_rid(values["r"]), values["o"]
+    except ValueError as exc:
+        raise RefusedRequestError(Refusal.TARGET) from exc
+
+
+def _require_navigation(request: web.BaseRequest) -> None:
+    """Refuse what a browser says is no page being opened; old browsers say nothing.
+
+    Source: W3C Fetch Metadata §2.1, §2.2.
+    """
+    for name, wanted in (("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")):
+        if any(value != wanted for value in request.headers.getall(name, [])):
+            raise RefusedRequestError(Refusal.FETCH)
