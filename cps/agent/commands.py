@@ -1,0 +1,96 @@
+"""`cps agent`: the command line of the workstation agent."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cps.agent.errors import AgentError, ConfigurationError
+from cps.errors import CardError
+
+ENDED, FAILED, MISUSED = 0, 1, 2
+"""Exit codes."""
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``cps agent``."""
+    parser = subparsers.add_parser(
+        "agent", help="answer portals' login pages on this computer with the card in its reader"
+    )
+    parser.add_argument(
+        "--portal",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a portal to sign in to, such as https://portal.example; may be repeated, and adds "
+        "to ~/.config/cps/agent.toml",
+    )
+    parser.add_argument(
+        "--development",
+        action="store_true",
+        help="accept portals of this computer over plain http, and show that on each page",
+    )
+    pin = parser.add_mutually_exclusive_group()
+    pin.add_argument(
+        "--pin-file",
+        type=Path,
+        metavar="FILE",
+        help="take the PIN from a file of mode 0600 instead of a person (tests, demonstrations)",
+    )
+    pin.add_argument(
+        "--pin-fd",
+        type=int,
+        metavar="N",
+        help="take the PIN, once, from an open file descriptor instead of a person",
+    )
+    parser.add_argument(
+        "--virtual-card",
+        type=Path,
+        metavar="FILE",
+        help="use a card made by `cps virtual` instead of a reader",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        metavar="N",
+        help="listen on this port alone, instead of the first free of 24951 to 24953; 0: any",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the agent until it is told to end.
+
+    :returns: 0 after SIGINT or SIGTERM, 1 where it cannot run, 2 where it was called wrongly.
+    """
+    try:
+        # Only here: `cps issuer` and `cps virtual` work without what the agent needs.
+        from cps.agent.program import run_agent
+    except ModuleNotFoundError as exc:
+        _say(f"{exc.name} is not installed: pip install 'cps-gateway[workstation]'")
+        return FAILED
+    try:
+        run_agent(
+            portals=options.portal,
+            development=options.development,
+            pin_file=options.pin_file,
+            pin_descriptor=options.pin_fd,
+            virtual_card=options.virtual_card,
+            port=options.port,
+        )
+    except ConfigurationError as exc:
+        _say(str(exc))
+        return MISUSED
+    except (AgentError, CardError, OSError) as exc:
+        _say(str(exc))
+        return FAILED
+    return ENDED
+
+
+def _say(words: str) -> None:
+    print(f"cps agent: {words}", file=sys.stderr)
+
+
+def _port(words: str) -> int:
+    if not words.isascii() or not words.isdigit() or int(words) > 65535:
+        raise argparse.ArgumentTypeError(f"{words!r} is no port")
+    return int(words)

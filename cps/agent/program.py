@@ -1,0 +1,155 @@
+"""The agent put together: readers, PIN entry, portals, server; then until it is told to end."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from cps.agent.errors import AgentError, ConfigurationError
+from cps.agent.file import pin_from_descriptor, pin_from_file
+from cps.agent.gateway_client import GatewayClient
+from cps.agent.origins import SETTINGS_FILE, AllowList
+from cps.agent.pages import Pages
+from cps.agent.pin_entry import PINEntry
+from cps.agent.ports import ADDRESS, PORTS, listen
+from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
+from cps.agent.signin import SignIn
+from cps.agent.window import WindowPINEntry, window_usable
+from cps.agent.workflow import Workflow, WorkflowLimits
+from cps.card.recognise import open_card
+from cps.errors import NoServiceError
+from cps.transport.connection import CardTerminal
+
+_LOG = logging.getLogger(__name__)
+
+
+def run_agent(
+    *,
+    portals: Sequence[str],
+    development: bool,
+    pin_file: Path | None,
+    pin_descriptor: int | None,
+    virtual_card: Path | None,
+    port: int | None,
+) -> None:
+    """Run the agent until SIGINT or SIGTERM.
+
+    :param portals: origins, in addition to those of the settings file.
+    :param development: accept plain http from loopback origins.
+    :param pin_file: where the PIN comes from, instead of a person.
+    :param pin_descriptor: likewise, an open file descriptor.
+    :param virtual_card: a simulated card's file, instead of the readers.
+    :param port: instead of the usual ones.
+    :raises AgentError: where it cannot run; ConfigurationError for a wrong option or file.
+    :raises cps.errors.CardError: where the virtual card's file cannot be used.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    allowed = AllowList.load(portals, Path.home() / SETTINGS_FILE, development=development)
+    with (
+        _terminal(virtual_card) as terminal,
+        closing(_pin_entry(pin_file, pin_descriptor)) as entry,
+        listen(PORTS if port is None else (port,)) as listener,
+    ):
+        tls = ssl.create_default_context()
+        sign_in = SignIn(
+            terminal=terminal,
+            open_card=open_card,
+            entry=entry,
+            gateway_at=lambda origin: GatewayClient(origin, tls=tls),
+        )
+        pages = Pages(_banners(development=development, virtual=virtual_card is not None))
+        asyncio.run(_serve(sign_in, pages, allowed, listener))
+
+
+async def _serve(
+    sign_in: SignIn, pages: Pages, portals: AllowList, listener: socket.socket
+) -> None:
+    server = AgentServer(
+        portals=portals,
+        workflow=Workflow(sign_in.run, WorkflowLimits()),
+        pages=pages,
+        belongs_to_user=belongs_to_this_user,
+        limits=ServerLimits(),
+    )
+    with _end_signals() as ended:
+        port = listener.getsockname()[1]
+        await server.start(listener)
+        print(f"ready http://{ADDRESS}:{port}", flush=True)
+        await ended.wait()
+        await server.close()
+
+
+@contextmanager
+def _end_signals() -> Iterator[asyncio.Event]:
+    """Yield the event that SIGINT and SIGTERM set, on every system."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(ended.set)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminal(virtual_card: Path | None) -> Iterator[CardTerminal]:
+    if virtual_card is not None:
+        # Only here: a workstation with a reader needs no simulator.
+        from cps.simulator.chip import SoftwareCard
+        from cps.simulator.image import CardImage
+        from cps.simulator.terminal import SoftwareTerminal
+
+        _LOG.warning("VIRTUAL CARD %s: no reader is used, no real card can sign in", virtual_card)
+        with CardImage.open(virtual_card) as image:
+            yield SoftwareTerminal(SoftwareCard(image))
+        return
+    try:
+        from cps.transport.pcsc import PCSCTerminal
+    except ModuleNotFoundError as exc:
+        raise AgentError(
+            "pyscard is not installed: apt-get install libpcsclite-dev gcc, then "
+            "pip install 'cps-gateway[workstation]'; or use --virtual-card"
+        ) from exc
+    terminal = PCSCTerminal()
+    try:
+        terminal.readers()
+    except NoServiceError:
+        # It may be started later, and the agent must be there then.
+        _LOG.warning("the PC/SC service does not run; start it, such as by: systemctl start pcscd")
+    yield terminal
+
+
+def _pin_entry(pin_file: Path | None, pin_descriptor: int | None) -> PINEntry:
+    if pin_file is not None:
+        return pin_from_file(pin_file)
+    if pin_descriptor is not None:
+        return pin_from_descriptor(pin_descriptor)
+    if window_usable():
+        return WindowPINEntry()
+    if os.name != "posix":
+        raise ConfigurationError("PIN", "no window can be shown here; install tkinter")
+    # Only here: its module is for systems with POSIX terminals.
+    from cps.agent.terminal import TerminalPINEntry
+
+    entry = TerminalPINEntry()
+    if not entry.usable():
+        _LOG.warning("no display and no terminal to ask for the PIN: each sign-in will fail")
+    return entry
+
+
+def _banners(*, development: bool, virtual: bool) -> tuple[str, ...]:
+    if development:
+        _LOG.warning("DEVELOPMENT: portals of this computer may be reached over plain http")
+    shown = {"agent_page.development": development, "agent_page.virtual": virtual}
+    return tuple(key for key, wanted in shown.items() if wanted)

@@ -1,0 +1,31 @@
+"""The `cps` command: agent, virtual cards, test authority, demo."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import cps.agent.commands
+import cps.demo.commands
+import cps.issuer.commands
+import cps.virtual.commands
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param arguments: without the program's name; ``None`` for those of the process.
+    :returns: the exit code: 0, 1 for a failure said in one line, 2 for wrong usage.
+    """
+    parser = argparse.ArgumentParser(prog="cps", description=__doc__)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    cps.agent.commands.add_commands(subparsers)
+    cps.virtual.commands.add_commands(subparsers)
+    cps.issuer.commands.add_commands(subparsers)
+    cps.demo.commands.add_commands(subparsers)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
