@@ -79,7 +79,7 @@ def create_relay(
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
 
-    Sessions are looked up in the event loop itself: a look-up takes some 50 µs, and what may wait
+    Sessions are looked up in the event loop itself: a look-up takes some 25 µs, and what may wait
     for another process is bounded by the store's own patience, which should be short here.
 
     :param control_socket: the Unix socket on which the control plane listens.
