@@ -90,7 +90,7 @@ def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
 
         with steps.step("logout", portal):
             portal.goto(f"{origin}/_cps/logout")
-            portal.click("main button[type=submit]")
+            portal.click("main form button")
             _require(not _session_cookies(context), "the session cookie is still there")
 
         with steps.step("the portal asks for the card again", portal):

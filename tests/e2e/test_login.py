@@ -37,12 +37,12 @@ def test_a_card_in_a_reader_opens_the_portal(demo: Demo, tmp_path: Path) -> None
 def test_no_log_of_a_run_holds_a_secret(demo: Demo) -> None:
     codes: list[str] = []
     with chromium() as context:
+        context.on("request", lambda request: codes.extend(re.findall(r"code=(\S+)", request.url)))
         page = context.new_page()
         page.goto(demo.origin)
         with context.expect_page() as opened:
             page.locator('a[href^="http://127.0.0.1:2495"] >> nth=0').click()
         portal = opened.value
-        portal.on("request", lambda request: codes.extend(re.findall(r"code=(\S+)", request.url)))
         portal.wait_for_url(f"{demo.origin}/")
         cookies = [str(cookie.get("value")) for cookie in context.cookies()]
     assert codes, "the code went through the browser"
