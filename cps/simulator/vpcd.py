@@ -15,7 +15,7 @@ from cps.simulator.chip import SoftwareCard
 HOST = "127.0.0.1"
 PORT = 35963
 CONNECT_SECONDS = 5.0
-FIRST_MESSAGE_SECONDS = 5.0
+FIRST_MESSAGE_SECONDS = 3.0
 """pcscd looks for the card twice a second; silence means that another card is in the reader."""
 
 

@@ -56,14 +56,15 @@ class VirtualReader:
             _await("the card inserted", CARD_SECONDS, lambda: inserted.is_set() or failures)
             if failures:
                 raise failures[0]
-            _await("the card seen by PC/SC", CARD_SECONDS, self._present)
+            _await("the card seen by PC/SC", CARD_SECONDS, self.present)
             yield
         finally:
             reader.stop()
             thread.join(CARD_SECONDS)
-        _await("the reader empty", CARD_SECONDS, lambda: not self._present())
+        _await("the reader empty", CARD_SECONDS, lambda: not self.present())
 
-    def _present(self) -> bool:
+    def present(self) -> bool:
+        """Return whether PC/SC sees a card in the reader."""
         from cps.transport.pcsc import PCSCTerminal
 
         return any(state.present and state.name == self.name for state in PCSCTerminal().readers())
