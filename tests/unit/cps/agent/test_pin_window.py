@@ -35,13 +35,23 @@ TEXTS: dict[str, Any] = {
 def display() -> Iterator[None]:
     reading, writing = os.pipe()
     with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        [
+            "Xvfb",
+            "-displayfd",
+            str(writing),
+            "-screen",
+            "0",
+            "800x600x24",
+            "-nolisten",
+            "tcp",
+            "-noreset",
+        ],
         pass_fds=(writing,),
         stderr=subprocess.DEVNULL,
     ) as server:
         os.close(writing)
-        number = os.read(reading, 16).decode().strip()
-        os.close(reading)
+        with os.fdopen(reading) as told:
+            number = told.readline().strip()
         before = os.environ.get("DISPLAY")
         os.environ["DISPLAY"] = f":{number}"
         yield

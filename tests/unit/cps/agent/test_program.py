@@ -1,0 +1,207 @@
+"""The agent with a software card: in process, and as the program that people start."""
+
+import logging
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cps.agent.file import pin_from_file
+from cps.agent.gateway_client import GatewayClient
+from cps.agent.pin_entry import PINEntry, Wanted
+from cps.agent.signin import SignIn
+from cps.authtoken.encoding import b64url_encode
+from cps.card.recognise import open_card
+from cps.simulator.chip import SoftwareCard
+from cps.simulator.image import CardImage
+from cps.simulator.terminal import SoftwareTerminal
+from tests.support import cards
+from tests.support.gateway_stub import CLAIM, TOKEN, GatewayStub, running_gateway
+from tests.unit.cps.agent.fakes import RID, FakePerson
+from tests.unit.cps.agent.loopback import Browser, running_agent
+
+PIN = cards.PIN.decode()
+WRONG_PIN = cards.WRONG_PIN.decode()
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayStub]:
+    with running_gateway() as stub:
+        yield stub
+
+
+@pytest.fixture
+def image() -> CardImage:
+    return cards.image()
+
+
+@pytest.fixture
+def terminal(image: CardImage) -> SoftwareTerminal:
+    return SoftwareTerminal(SoftwareCard(image))
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@contextmanager
+def workstation(
+    terminal: SoftwareTerminal, entry: PINEntry, gateway: GatewayStub, tls: ssl.SSLContext
+) -> Iterator[Browser]:
+    sign_in = SignIn(
+        terminal=terminal,
+        open_card=open_card,
+        entry=entry,
+        gateway_at=lambda origin: GatewayClient(origin, tls=tls),
+    )
+    with running_agent(sign_in.run, portals=(gateway.origin,)) as browser:
+        yield browser
+
+
+def target(gateway: GatewayStub) -> str:
+    return f"/v1/login?r={RID}&o={gateway.origin.removeprefix('http://')}"
+
+
+def secrets_in(words: str, gateway: GatewayStub, *, code: bool = True) -> list[str]:
+    """Return which secrets of a run stand in *words*."""
+    nonce = gateway.nonce
+    secret = {
+        "PIN": rf"(?<!\d)({PIN}|{WRONG_PIN})(?!\d)",
+        "nonce": "|".join(
+            re.escape(form)
+            for form in (nonce.hex(), b64url_encode(nonce), b64encode(nonce).decode(), str(nonce))
+        ),
+        "request id": re.escape(RID),
+    }
+    if code:
+        secret["code"] = re.escape(gateway.code)
+    return [name for name, pattern in secret.items() if re.search(pattern, words, re.IGNORECASE)]
+
+
+def test_a_software_card_signs_in(
+    terminal: SoftwareTerminal, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    with workstation(terminal, FakePerson(PIN, interactive=False), gateway, tls) as browser:
+        response = browser.request(target=target(gateway))
+    assert response.status == 303
+    assert response.headers["Location"] == f"{gateway.origin}/_cps/callback?code={gateway.code}"
+    assert gateway.paths() == [CLAIM, TOKEN]
+
+
+def test_no_log_and_no_page_of_a_run_holds_a_secret(
+    terminal: SoftwareTerminal,
+    gateway: GatewayStub,
+    tls: ssl.SSLContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    person = FakePerson(WRONG_PIN, PIN, WRONG_PIN, WRONG_PIN, WRONG_PIN)
+    bodies = ""
+    with workstation(terminal, person, gateway, tls) as browser:
+        # A login with one wrong PIN, then one that blocks the card, then one that is refused.
+        for _ in range(2):
+            while True:
+                response = browser.request(target=target(gateway))
+                bodies += response.body
+                if "http-equiv" not in response.body:
+                    break
+        bodies += browser.request(target=target(gateway), method="POST").body
+    assert "pin_blocked" in bodies
+    assert secrets_in(bodies, gateway) == []
+    assert "wrong PIN, 2 tries left" in caplog.text, "the logs were looked at"
+    assert secrets_in(caplog.text, gateway) == []
+
+
+def test_a_card_pulled_out_while_the_pin_is_typed_is_a_removal_and_costs_no_try(
+    terminal: SoftwareTerminal, image: CardImage, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    person = FakePerson(PIN, interactive=False)
+
+    def swap(wanted: Wanted) -> None:
+        terminal.remove()
+        terminal.insert()
+
+    person.meanwhile = swap
+    with workstation(terminal, person, gateway, tls) as browser:
+        assert "card_removed" in browser.request(target=target(gateway)).body
+    assert gateway.paths() == [CLAIM]
+    assert all(entry.tries_left == entry.tries_maximum for entry in image.reference_data)
+
+
+def test_a_wrong_pin_file_spends_one_try_however_often_the_page_is_opened(
+    terminal: SoftwareTerminal,
+    image: CardImage,
+    gateway: GatewayStub,
+    tls: ssl.SSLContext,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "pin"
+    file.touch(0o600)
+    file.write_text(WRONG_PIN, encoding="ascii")
+    with workstation(terminal, pin_from_file(file), gateway, tls) as browser:
+        assert "pin_wrong" in browser.request(target=target(gateway)).body
+        assert "pin_cancelled" in browser.request(target=target(gateway)).body
+    assert min(entry.tries_left for entry in image.reference_data) == 2
+
+
+def test_a_portal_off_the_list_costs_no_network_call(
+    terminal: SoftwareTerminal, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    with running_gateway() as other, workstation(terminal, FakePerson(), gateway, tls) as browser:
+        assert browser.request(target=target(other)).status == 403
+        assert other.requests == []
+    assert gateway.requests == []
+
+
+def test_a_gateway_that_names_another_origin_gets_no_signature(
+    terminal: SoftwareTerminal, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    gateway.change = {"origin": "https://evil.example"}
+    person = FakePerson(PIN)
+    with workstation(terminal, person, gateway, tls) as browser:
+        assert "origin_denied" in browser.request(target=target(gateway)).body
+    assert person.seen == []
+    assert gateway.paths() == [CLAIM]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals end it")
+def test_the_program_says_ready_signs_in_and_ends_on_sigterm(
+    image: CardImage, gateway: GatewayStub, tmp_path: Path
+) -> None:
+    card, pin = tmp_path / "card.json", tmp_path / "pin"
+    image.write(card)
+    pin.touch(0o600)
+    pin.write_text(PIN, encoding="ascii")
+    arguments = ["--portal", gateway.origin, "--development", "--port", "0"]
+    arguments += ["--virtual-card", str(card), "--pin-file", str(pin)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cps.main", "agent", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"HOME": str(tmp_path)},
+        text=True,
+    ) as agent:
+        assert agent.stdout is not None
+        ready = agent.stdout.readline()
+        assert re.fullmatch(r"ready http://127\.0\.0\.1:\d+\n", ready)
+        browser = Browser(int(ready.rpartition(":")[2]))
+        response = browser.request(target=target(gateway))
+        refused = browser.request(method="POST")
+        agent.send_signal(signal.SIGTERM)
+        written = "".join(agent.communicate(timeout=10))
+    assert response.status == 303
+    assert refused.body.count('class="banner"') == 2
+    assert agent.returncode == 0
+    assert "DEVELOPMENT" in written
+    assert "VIRTUAL CARD" in written
+    assert "Traceback" not in written
+    assert secrets_in(written, gateway) == []
