@@ -1,8 +1,5 @@
 """Software cards on the hierarchy of :mod:`tests.support.pki`, made in memory."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -10,7 +7,6 @@ from cps.issuer.leaf import Holder, Purpose
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from cps.simulator.personalise import Credential, Person, personalise_cps3
-from cps.simulator.terminal import SoftwareConnection, SoftwareTerminal
 from tests.support import pki
 
 PIN = b"1234"
@@ -74,17 +70,6 @@ def powered_card(card_image: CardImage | None = None) -> SoftwareCard:
     card = SoftwareCard(card_image or image())
     card.power_on()
     return card
-
-
-@contextmanager
-def connected(card_image: CardImage | None = None) -> Iterator[SoftwareConnection]:
-    """Give a connection to a card in a reader of this process."""
-    terminal = SoftwareTerminal(SoftwareCard(card_image or image()))
-    connection = terminal.connect(terminal.readers()[0].name)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def certificate_of(card_image: CardImage, path: str) -> x509.Certificate:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from cps.errors import TransportError
+from cps.errors import NoServiceError, TransportError
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.vpcd import VPCDReader
 
@@ -67,7 +67,11 @@ class VirtualReader:
         """Return whether PC/SC sees a card in the reader."""
         from cps.transport.pcsc import PCSCTerminal
 
-        return any(state.present and state.name == self.name for state in PCSCTerminal().readers())
+        try:
+            states = PCSCTerminal().readers()
+        except NoServiceError:
+            return False
+        return any(state.present and state.name == self.name for state in states)
 
 
 @pytest.fixture(scope="session")
@@ -75,11 +79,26 @@ def pcscd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualReader]:
     """Give the virtual reader of a pcscd that runs, or of one that this starts and stops."""
     if importlib.util.find_spec("smartcard") is None:
         pytest.skip("pyscard is not installed")
-    with _machine_lock(), _service(tmp_path_factory.mktemp("pcscd") / "log"):
+    with _machine_lock():
+        yield from _reader_of_service(tmp_path_factory.mktemp("pcscd") / "log")
+
+
+def _reader_of_service(log: Path) -> Iterator[VirtualReader]:
+    _await_empty_reader()
+    with _service(log):
         name = _reader_name()
         if name is None:
             pytest.skip(f"pcscd has no reader {READER!r}: install vsmartcard-vpcd, restart pcscd")
         yield VirtualReader(name=name)
+
+
+def _await_empty_reader() -> None:
+    """Wait for a card that is no test's to leave, such as that of a demo on the same machine."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while (name := _reader_name()) is not None and VirtualReader(name=name).present():
+        if time.monotonic() > deadline:
+            pytest.skip("another program has a card in the virtual reader")
+        time.sleep(POLL_SECONDS)
 
 
 def _reader_name() -> str | None:
@@ -110,11 +129,14 @@ def _service(log: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(SERVICE_SECONDS)
+            try:
+                process.wait(SERVICE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _service_runs() -> bool:
-    from cps.errors import NoServiceError
     from cps.transport.pcsc import PCSCTerminal
 
     try:
