@@ -43,10 +43,19 @@ def _no_system_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-@pytest.fixture
-def gateway() -> Iterator[GatewayStub]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[GatewayStub]:
     with running_gateway() as stub:
         yield stub
+
+
+@pytest.fixture
+def gateway(running: GatewayStub) -> GatewayStub:
+    """Return the module's stub as if it had just begun."""
+    running.instead.clear()
+    running.requests.clear()
+    running.change = {}
+    return running
 
 
 @pytest.fixture

@@ -31,15 +31,23 @@ NAVIGATION = (
 )
 
 
-@pytest.fixture
-def done() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def browser(done: Recorder) -> Iterator[Browser]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Browser, Recorder]]:
+    done = Recorder()
     with running_agent(done) as browser:
-        yield browser
+        yield browser, done
+
+
+@pytest.fixture
+def done(running: tuple[Browser, Recorder]) -> Recorder:
+    """Return what the module's agent did since the test began."""
+    running[1].seen.clear()
+    return running[1]
+
+
+@pytest.fixture
+def browser(running: tuple[Browser, Recorder], done: Recorder) -> Browser:
+    return running[0]
 
 
 def test_a_browser_is_sent_back_to_the_portal(browser: Browser, done: Recorder) -> None:
@@ -211,10 +219,9 @@ def test_a_good_header_does_not_hide_a_bad_one_of_the_same_name(
         pytest.param("portal.example.", id="dot"),
     ],
 )
-def test_a_portal_that_is_not_on_the_list_starts_nothing(
-    browser: Browser, done: Recorder, portal: str
-) -> None:
-    assert browser.request(target=f"/v1/login?r={RID}&o={portal}").status == 403
+def test_a_portal_that_is_not_on_the_list_starts_nothing(done: Recorder, portal: str) -> None:
+    with running_agent(done) as browser:
+        assert browser.request(target=f"/v1/login?r={RID}&o={portal}").status == 403
     assert done.seen == []
 
 

@@ -152,13 +152,13 @@ def test_the_agent_pauses_after_three_refusals_and_goes_on_later() -> None:
     sign_in = Steered()
     sign_in.leave.set()
     sign_in.failure = PINCancelledError("no")
-    with running_agent(sign_in, workflow=WorkflowLimits(pause=0.3)) as browser:
+    with running_agent(sign_in, workflow=WorkflowLimits(pause=0.15)) as browser:
         for _ in range(3):
             assert "pin_cancelled" in browser.request().body
         assert browser.request().status == 429
         assert sign_in.count == 3
         sign_in.failure = None
-        time.sleep(0.3)
+        time.sleep(0.15)
         assert browser.request().status == 303
 
 
@@ -201,9 +201,9 @@ def test_a_sign_in_whose_browser_went_away_is_given_up() -> None:
 
 def test_a_page_that_asks_again_in_time_keeps_the_sign_in() -> None:
     sign_in = Steered()
-    limits = WorkflowLimits(hold=0.03, abandon=0.2)
+    limits = WorkflowLimits(hold=0.03, abandon=0.12)
     with running_agent(sign_in, workflow=limits) as browser:
-        for _ in range(8):
+        for _ in range(5):
             assert REFRESH in browser.request().body
             time.sleep(0.02)
         assert not sign_in.gave_up.is_set()
