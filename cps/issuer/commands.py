@@ -1,11 +1,14 @@
 """``cps issuer``: a test authority on the command line, for developers and operators."""
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,8 +16,11 @@ from cryptography.hazmat.primitives import hashes
 from cps.issuer.folder import LIST_FILES, AuthorityFolder, FolderError
 from cps.issuer.hierarchy import AuthorityNames, Gamme, Population
 from cps.issuer.index import IssuedCertificate
+from cps.issuer.publication import FolderPublication
+from cps.issuer.responder import Clock
+from cps.issuer.server import OCSP_PATH, AuthorityServer
 
-Clock = Callable[[], datetime]
+MAX_PORT = 65535
 
 _REASONS = [
     reason
@@ -58,6 +64,10 @@ def add_commands(
         help="why; certificateHold can be taken back; default: not said",
     )
     unhold = add("unhold", "lift the hold of a certificate and write new lists", _unhold)
+    serve = add("serve", "publish lists, certificates and OCSP over HTTP on this machine", _serve)
+    serve.add_argument(
+        "--port", type=_port, default=0, help="TCP port on 127.0.0.1; default: any that is free"
+    )
     for parser in (revoke, unhold):
         parser.add_argument(
             "serial", type=_serial, metavar="SERIAL", help="its serial number, hexadecimal"
@@ -122,6 +132,19 @@ def _unhold(arguments: argparse.Namespace, clock: Clock) -> None:
     _print_lists(folder)
 
 
+def _serve(arguments: argparse.Namespace, clock: Clock) -> None:
+    publication = FolderPublication(AuthorityFolder.open(arguments.folder), clock=clock)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with AuthorityServer(publication, port=arguments.port) as server:
+        for path in publication.paths():
+            print(f"{server.url}{quote(path)}")
+        print(f"{server.url}{OCSP_PATH}")
+        print(f"ready {server.url}", flush=True)
+        stopped.wait()
+
+
 def _show(arguments: argparse.Namespace, clock: Clock) -> None:
     folder = AuthorityFolder.open(arguments.folder)
     _print_certificates(folder)
@@ -159,6 +182,12 @@ def _print_lists(folder: AuthorityFolder) -> None:
             f"{name}: number {number}, {len(crl)} entries,"
             f" good until {crl.next_update_utc:%Y-%m-%d %H:%M} UTC"
         )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"a number from 0 to {MAX_PORT} is expected")
+    return int(text)
 
 
 def _serial(text: str) -> int:

@@ -7,7 +7,6 @@
 ``private/``                   the keys, which only their owner can read
 """
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -19,9 +18,10 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cps.issuer.crl import ListRequest, Revocation, encode_entries, sign_list
+from cps.issuer.files import FolderError as FolderError  # callers find it here
+from cps.issuer.files import key_to_pem, read_key, write_file
 from cps.issuer.hierarchy import (
     Addresses,
     Authority,
@@ -39,15 +39,6 @@ DELTA_LIST = "intermediate-delta.crl"
 LIST_FILES = (ROOT_LIST, INTERMEDIATE_LIST, DELTA_LIST)
 LIST_DAYS = 7
 """How long a revocation list is good for; ``cps issuer crl`` writes the next one."""
-
-
-class FolderError(Exception):
-    """The folder is no usable test authority, or what is asked of it makes no sense."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
 
 
 class AuthorityFolder:
@@ -119,7 +110,7 @@ class AuthorityFolder:
             purpose=request.purpose,
             not_after=certificate.not_valid_after_utc,
         )
-        with self._locked():
+        with self.locked():
             index = _read_index(self.path)
             if any(other.serial == entry.serial for other in index.issued):
                 raise FolderError(self.path, f"serial number {entry.serial:X} is in use")
@@ -142,7 +133,7 @@ class AuthorityFolder:
         :param delta_only: leave the complete lists as they are.
         :raises FolderError: where this authority did not issue it, or it is revoked already.
         """
-        with self._locked():
+        with self.locked():
             index = _read_index(self.path)
             entry = self._entry(index, serial)
             for_good = reason is not x509.ReasonFlags.certificate_hold
@@ -159,7 +150,7 @@ class AuthorityFolder:
         :param delta_only: leave the complete lists as they are.
         :raises FolderError: where this authority did not issue it, or it is not on hold.
         """
-        with self._locked():
+        with self.locked():
             index = _read_index(self.path)
             entry = self._entry(index, serial)
             if not entry.is_on_hold:
@@ -173,7 +164,7 @@ class AuthorityFolder:
         :param now: aware; the lists are good from then on for :data:`LIST_DAYS`.
         :param delta_only: leave the complete lists as they are.
         """
-        with self._locked():
+        with self.locked():
             self._publish(_read_index(self.path), now, delta_only=delta_only)
 
     def read_list(self, name: str) -> x509.CertificateRevocationList:
@@ -207,13 +198,13 @@ class AuthorityFolder:
 
     def _write_complete_lists(self, index: Index, now: datetime) -> None:
         request = _list_request(index, now)
-        _write(self.path / ROOT_LIST, sign_list(self.hierarchy.root, request))
+        write_file(self.path / ROOT_LIST, sign_list(self.hierarchy.root, request))
         revoked = encode_entries(
             Revocation(serial=entry.serial, revoked_at=entry.revoked_at, reason=entry.reason)
             for entry in index.issued
             if entry.revoked_at is not None
         )
-        _write(
+        write_file(
             self.path / INTERMEDIATE_LIST,
             sign_list(self.hierarchy.intermediate, replace(request, entries=revoked)),
         )
@@ -226,26 +217,22 @@ class AuthorityFolder:
             base_number=number,
             entries=encode_entries(changes_since(base, index.issued)),
         )
-        _write(self.path / DELTA_LIST, sign_list(self.hierarchy.intermediate, request))
+        write_file(self.path / DELTA_LIST, sign_list(self.hierarchy.intermediate, request))
 
     def _write_hierarchy(self) -> None:
         private = self.path / "private"
         private.mkdir(mode=0o700)
         for name, authority in _by_name(self.hierarchy).items():
             certificate = authority.certificate.public_bytes(serialization.Encoding.PEM)
-            _write(self.path / f"{name}.pem", certificate)
-            key = authority.key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            _write(private / f"{name}.key", key, mode=0o600)
+            write_file(self.path / f"{name}.pem", certificate)
+            write_file(private / f"{name}.key", key_to_pem(authority.key), mode=0o600)
 
     def _save(self, index: Index) -> None:
-        _write(self.path / "index.json", index_to_bytes(index))
+        write_file(self.path / "index.json", index_to_bytes(index))
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Keep other programs from changing the folder."""
         # Windows has no fcntl; there the rest of this package can still be imported.
         import fcntl
 
@@ -314,17 +301,14 @@ def _read_hierarchy(path: Path, names: AuthorityNames) -> Hierarchy:
 
 
 def _read_authority(path: Path, name: str, addresses: Addresses) -> Authority:
-    key_file = path / "private" / f"{name}.key"
     try:
-        if key_file.stat().st_mode & 0o077:
-            raise FolderError(key_file, "others can read this key; run chmod 600 on it")
         certificate = x509.load_pem_x509_certificate((path / f"{name}.pem").read_bytes())
-        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+        key = read_key(path / "private" / f"{name}.key")
     except OSError as exc:
         raise FolderError(path, f"cannot be read: {exc.strerror}: {exc.filename}") from exc
     except ValueError as exc:
-        raise FolderError(path, f"certificate or key of the {name} is damaged") from exc
-    if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != certificate.public_key():
+        raise FolderError(path, f"the certificate {name}.pem is damaged") from exc
+    if key.public_key() != certificate.public_key():
         raise FolderError(path, f"certificate and key of the {name} do not belong together")
     return Authority(certificate=certificate, key=key, addresses=addresses)
 
@@ -338,18 +322,3 @@ def _read_index(path: Path) -> Index:
         raise FolderError(path, f"cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise FolderError(path, f"index.json is damaged: {exc}") from exc
-
-
-def _write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replace *path* in one step: a reader finds the old bytes or the new ones, never a part."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

@@ -1,4 +1,9 @@
 import argparse
+import http.client
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ from cps.issuer import commands
 from cps.issuer.folder import AuthorityFolder
 from cps.issuer.hierarchy import HierarchyKeys
 from tests.support import pki
+from tests.support.shared import PROJECT
 
 
 def run(*arguments: str) -> int:
@@ -154,6 +160,53 @@ def test_show_names_a_list_that_it_cannot_read(
         (folder.path / "root.crl").write_bytes(damage)
     assert run("show", str(folder.path)) == 1
     assert "root.crl" in capsys.readouterr().err
+
+
+SERVE = """
+import argparse
+from cps.issuer import commands
+parser = argparse.ArgumentParser()
+commands.add_commands(parser.add_subparsers())
+arguments = parser.parse_args()
+raise SystemExit(arguments.run(arguments))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "terminate"])
+def test_serve_publishes_until_it_is_told_to_stop(
+    folder: AuthorityFolder, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", SERVE, "issuer", "serve", str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, text=True) as program:
+        assert program.stdout is not None
+        lines = [program.stdout.readline().strip() for _ in range(7)]
+        url = lines[-1].removeprefix("ready ")
+        assert url.startswith("http://127.0.0.1:")
+        assert f"{url}/AC%20TEST/ACI-FO-PP-TEST.cer" in lines
+        assert f"{url}/ocsp" in lines
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+        connection.request("GET", "/CRL/ACI-FO-PP-TEST.crl")
+        crl = connection.getresponse().read()
+        connection.close()
+        program.send_signal(number)
+    assert program.returncode == 0
+    assert crl == (folder.path / "intermediate.crl").read_bytes()
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "9" * 5000], ids=lambda port: port[:5])
+def test_serve_refuses_what_is_no_port(folder: AuthorityFolder, port: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("serve", str(folder.path), f"--port={port}")
+    assert caught.value.code == 2
+
+
+def test_serve_tells_that_its_port_is_in_use(
+    folder: AuthorityFolder, capsys: pytest.CaptureFixture[str], mocker: MockerFixture
+) -> None:
+    mocker.patch("cps.issuer.commands.signal.signal")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        assert run("serve", str(folder.path), "--port", str(other.getsockname()[1])) == 1
+    assert "in use" in capsys.readouterr().err
 
 
 def test_clock_is_aware_and_utc() -> None:

@@ -295,7 +295,7 @@ def test_crash_while_writing_leaves_the_old_index(
 ) -> None:
     folder.issue(pki.leaf_request())
     before = sorted(folder.path.iterdir())
-    mocker.patch("cps.issuer.folder.os.fsync", side_effect=OSError("disk full"))
+    mocker.patch("cps.issuer.files.os.fsync", side_effect=OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
         folder.issue(pki.leaf_request())
     assert len(folder.issued()) == 1
