@@ -1,5 +1,7 @@
 """SELECT, READ BINARY and UPDATE BINARY through the chip."""
 
+from pathlib import Path
+
 import pytest
 
 from cps.simulator.chip import SoftwareCard
@@ -269,3 +271,15 @@ def test_a_written_file_outlives_the_power(card: SoftwareCard) -> None:
     send(card, "00 A4 09 0C 06 3F00 0001 D107")
 
     assert send(card, "00 B0 00 00 02") == "ABCD9000"
+
+
+def test_a_written_file_outlives_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    cards.image().write(path)
+    with CardImage.open(path) as opened:
+        card = cards.powered_card(opened)
+        send(card, VERIFY)
+        send(card, "00 A4 09 0C 06 3F00 0001 D107")
+        assert send(card, "00 D6 00 00 02 ABCD") == "9000"
+
+    assert CardImage.read(path).content(bytes.fromhex("3F000001D107"))[:2] == b"\xab\xcd"

@@ -174,7 +174,7 @@ def test_a_folder_that_is_not_there_holds_no_card(virtual: VirtualCards) -> None
     assert virtual.cards() == []
 
 
-@pytest.mark.parametrize("name", ["none", "", "../cards/demo", "a/b", ".", "A", "-", "a-"])
+@pytest.mark.parametrize("name", ["none", "", "../cards/demo-a", "a/b", ".", "A", "-", "a-"])
 def test_a_card_is_found_by_its_name_and_by_no_path(
     virtual: VirtualCards, authority: AuthorityFolder, name: str
 ) -> None:
