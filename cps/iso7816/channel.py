@@ -52,17 +52,17 @@ class Channel:
 
     def _rest(self, command: CommandAPDU, answer: ResponseAPDU) -> ResponseAPDU:
         """Return *answer* with all that it says is still to be fetched."""
-        data = answer.data
-        for _ in range(MAX_GET_RESPONSES):
-            ne = bytes_available(answer.sw)
-            if ne is None:
-                return ResponseAPDU(data=data, sw=answer.sw)
+        data, fetched = answer.data, 0
+        while (ne := bytes_available(answer.sw)) is not None:
+            if fetched == MAX_GET_RESPONSES:
+                raise CardDataError(f"the answer goes on after {fetched} GET RESPONSE")
             fetch = CommandAPDU(cla=command.cla, ins=_GET_RESPONSE, p1=0, p2=0, ne=ne)
             answer = self._corrected(fetch, self._exchange(fetch, ne))
             if not answer.data and bytes_available(answer.sw) is not None:
                 raise CardDataError("GET RESPONSE: the card promises bytes and gives none")
             data += answer.data
-        raise CardDataError(f"the answer does not end after {MAX_GET_RESPONSES} GET RESPONSE")
+            fetched += 1
+        return ResponseAPDU(data=data, sw=answer.sw)
 
     def _exchange(self, command: CommandAPDU, limit: int) -> ResponseAPDU:
         """Return the raw answer, which may hold at most *limit* bytes of data."""

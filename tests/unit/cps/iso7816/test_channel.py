@@ -4,7 +4,7 @@ import pytest
 
 from cps.apdu import CommandAPDU, ResponseAPDU
 from cps.errors import CardDataError, CardMuteError, CardRemovedError, TransportError
-from cps.iso7816.channel import MAX_GET_RESPONSES, Channel
+from cps.iso7816.channel import Channel
 from cps.transport.replay import ReplayConnection
 
 SELECT = CommandAPDU(cla=0, ins=0xA4, p1=0, p2=0x0C, data=b"\x3f\x00")
@@ -140,9 +140,16 @@ def test_a_promise_of_bytes_that_never_come_is_refused() -> None:
     assert "gives none" in refusal_of(SIGN, script)
 
 
+def test_an_answer_may_go_on_as_often_as_allowed() -> None:
+    more = "> 00 C0 00 00 01\n< AA 61 01\n" * 15
+    last = "> 00 C0 00 00 01\n< BB 90 00"
+    answer = answer_to(SIGN, f"> 00 88 00 00 01 01\n< 61 01\n{more}{last}")
+    assert answer.data == b"\xaa" * 15 + b"\xbb"
+
+
 def test_an_answer_without_end_is_refused() -> None:
-    more = "> 00 C0 00 00 01\n< AA 61 01\n" * MAX_GET_RESPONSES
-    assert "does not end" in refusal_of(SIGN, f"> 00 88 00 00 01 01\n< 61 01\n{more}")
+    more = "> 00 C0 00 00 01\n< AA 61 01\n" * 16
+    assert "goes on" in refusal_of(SIGN, f"> 00 88 00 00 01 01\n< 61 01\n{more}")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,11 @@ def test_the_end_of_the_file_is_no_refusal() -> None:
     assert run(script, lambda channel: commands.read_binary(channel, offset=0, ne=256)) == b"\xaa"
 
 
+def test_the_last_offset_can_be_read() -> None:
+    script = "> 00 B0 7F FF 01\n< AA 90 00"
+    assert run(script, lambda channel: commands.read_binary(channel, offset=0x7FFF, ne=1))
+
+
 def test_reading_behind_the_end_gives_nothing() -> None:
     script = read_block(256, 256, "6B 00")
     assert run(script, lambda channel: commands.read_binary(channel, offset=256, ne=256)) == b""
@@ -156,7 +161,7 @@ def blocks_of(content: bytes, total: int) -> str:
 
 
 def read_object(channel: Channel) -> bytes:
-    return commands.read_data_object(channel, max_bytes=1000)
+    return commands.read_data_object(channel, max_bytes=604)
 
 
 def test_an_object_is_read_by_its_own_length() -> None:
@@ -188,8 +193,8 @@ def test_a_card_with_small_blocks_is_read_all_the_same() -> None:
             id="truncated",
         ),
         pytest.param(
-            read_block(0, 256, "30 82 03 E5" + "00" * 252 + "90 00"),
-            "1001 bytes where 1000 are allowed",
+            read_block(0, 256, "30 82 02 59" + "00" * 252 + "90 00"),
+            "605 bytes where 604 are allowed",
             id="too long",
         ),
         pytest.param(
