@@ -53,6 +53,13 @@ def test_an_odf_without_sense_is_refused(odf: bytes, match: str) -> None:
         pytest.param(b"", "0 times: authentication key", id="no key"),
         pytest.param(dialogue.SIGNATURE_KEY, "0 times", id="only the signature key"),
         pytest.param(dialogue.TECHNICAL_KEY, "0 times", id="only the technical key"),
+        pytest.param(
+            dialogue.AUTHENTICATION_KEY.replace(b"\x30\x59", b"\x30\x5a")
+            .replace(b"\x30\x1f", b"\x30\x20")
+            .replace(b"\x03\x02\x05\x60", b"\x03\x03\x06\x60\x40"),
+            "0 times",
+            id="a key that signs documents as well",
+        ),
         pytest.param(dialogue.AUTHENTICATION_KEY * 2, "2 times", id="the same key twice"),
         pytest.param(
             dialogue.AUTHENTICATION_KEY.replace(b"\x02\x02\x00\x82", b"\x05\x02\x00\x82"),
@@ -81,8 +88,8 @@ def test_a_prkdf_without_one_key_to_log_in_is_refused(prkdf: bytes, match: str) 
             USER_PIN.replace(b"\x80\x01\x01", b"\x80\x01\x00"), "PIN reference 00", id="no number"
         ),
         pytest.param(
-            USER_PIN.replace(b"\x80\x01\x01\x04\x01\xff", b"\x80\x02\x00\x81\x05\x00"),
-            "PIN reference 81",
+            USER_PIN.replace(b"\x80\x01\x01\x04\x01\xff", b"\x80\x02\x00\x80\x05\x00"),
+            "PIN reference 80",
             id="a PIN of one DF",
         ),
         pytest.param(USER_PIN[:20], "AODF: .*past the end", id="truncated"),
@@ -110,6 +117,15 @@ def test_a_cdf_without_the_certificate_of_the_key_is_refused(cdf: bytes, match: 
 def test_the_certificate_is_found_by_its_key_not_by_its_place() -> None:
     files = Files(cdf=dialogue.AUTHENTICATION_CERTIFICATE + dialogue.SIGNATURE_CERTIFICATE)
     card = open_card(ReplayConnection(opening() + reading(files)))
+    assert card.authentication_certificate() == dialogue.certificate()
+    card.close()
+
+
+def test_directory_files_may_be_several() -> None:
+    odf = dialogue.ODF + bytes.fromhex("A006300404027012 A006300404027022 A006300404027032")
+    more = "".join(dialogue.file(f"3F00000170{n}2", b"") for n in (1, 2, 3))
+    script = reading(Files(odf=odf)).replace(select(AODF), more + select(AODF))
+    card = open_card(ReplayConnection(opening() + script))
     assert card.authentication_certificate() == dialogue.certificate()
     card.close()
 

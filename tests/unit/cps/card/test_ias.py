@@ -289,6 +289,7 @@ def test_another_answer_to_verify_is_no_login_and_no_wrong_pin(sw: str) -> None:
             id="a real card",
         ),
         pytest.param(pin_object(1), 1, id="one left"),
+        pytest.param(pin_object(15), 15, id="fifteen left"),
         pytest.param(pin_object(0), 0, id="blocked"),
         pytest.param(pin_object(3, "9D 02 00 64"), 3, id="100 uses left"),
         pytest.param(pin_object(3, "9D 02 00 00"), 0, id="no uses left"),

@@ -135,6 +135,12 @@ def test_a_relative_path_begins_at_the_application(path: str, absolute: str) -> 
     assert directory.absolute(bytes.fromhex(path), application) == bytes.fromhex(absolute)
 
 
+def test_a_path_may_have_eight_levels() -> None:
+    path = bytes.fromhex("3F00") * 8
+    odf = directory.object_directory(tlv.encode(0xA4, sequence(octets(path))))
+    assert odf.certificates == (path,)
+
+
 # The AODF.
 
 
@@ -167,6 +173,23 @@ def test_a_pin_is_padded_only_where_its_flags_say_so() -> None:
 def test_a_pin_that_names_no_longest_length_has_its_stored_length() -> None:
     (pin,) = directory.pin_objects(pin_entry(lengths=(4, 8), rest=b""))
     assert (pin.max_length, pin.reference, pin.pad) == (8, 0, None)
+
+
+def test_the_largest_values_are_read() -> None:
+    entry = pin_entry(
+        lengths=(1, 16, 16),
+        rest=bytes.fromhex("800200FF 0401FF"),
+        kind=bytes.fromhex("0A0102"),
+        identity=bytes(32),
+    )
+    (pin,) = directory.pin_objects(entry)
+    assert (pin.reference, pin.longest, len(pin.auth_id)) == (255, 16, 32)
+    assert pin.block(b"1") == b"1".ljust(16, b"\xff")
+
+
+def test_a_pin_of_one_byte_is_read() -> None:
+    (pin,) = directory.pin_objects(pin_entry(lengths=(1, 1, 1)))
+    assert pin.block(b"1") == b"1"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +294,21 @@ WRONG = [
         directory.object_directory,
         tlv.encode(0xA4, sequence(octets(bytes(18)))),
         id="ODF: path of 18",
+    ),
+    pytest.param(
+        directory.object_directory,
+        tlv.encode(0xA4, sequence(octets(bytes(17)))),
+        id="ODF: path of 17",
+    ),
+    pytest.param(
+        directory.certificates,
+        tlv.encode(0x30, octets(b""), certificate_entry()[2:]),
+        id="CDF: common part of another type",
+    ),
+    pytest.param(
+        directory.certificates,
+        certificate_entry().replace(b"\x30\x04\x04\x02id", b"\x31\x04\x04\x02id"),
+        id="CDF: class part of another type",
     ),
     pytest.param(directory.pin_objects, sequence(), id="AODF: empty entry"),
     pytest.param(directory.pin_objects, sequence(octets(b""), octets(b"")), id="AODF: no parts"),

@@ -69,13 +69,18 @@ class FakeSCard:
         result = self._result("SCardGetStatusChange")
         if result:
             return result, []
-        if milliseconds:
+        if milliseconds and not self._changed(states):
             self.while_waiting()
         if any(name not in self.readers for name, _ in states):
             return self.SCARD_E_UNKNOWN_READER, []
-        now = [(name, *self.readers[name]) for name, _ in states]
-        changed = any(known != state for (_, known), (_, state, _) in zip(states, now, strict=True))
-        return (0 if changed else self.SCARD_E_TIMEOUT), now
+        now = [
+            (name, self.readers[name][0] | self.SCARD_STATE_CHANGED, self.readers[name][1])
+            for name, _ in states
+        ]
+        return (0 if self._changed(states) else self.SCARD_E_TIMEOUT), now
+
+    def _changed(self, states: Sequence[tuple[str, int]]) -> bool:
+        return any(self.readers.get(name, (None,))[0] != known for name, known in states)
 
     def SCardConnect(  # noqa: N802
         self, _context: int, reader: str, _share: int, _protocols: int
@@ -89,8 +94,9 @@ class FakeSCard:
         return result, 77, self.protocol
 
     def SCardReconnect(  # noqa: N802
-        self, _card: int, _share: int, _protocol: int, initialization: int
+        self, _card: int, _share: int, protocol: int, initialization: int
     ) -> tuple[int, int]:
+        assert protocol == self.protocol, "another protocol than was agreed"
         return self._result("SCardReconnect", initialization), self.protocol
 
     def SCardBeginTransaction(self, _card: int) -> int:  # noqa: N802

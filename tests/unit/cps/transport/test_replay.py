@@ -37,6 +37,14 @@ def test_a_command_too_many_is_refused() -> None:
         ReplayConnection("").transmit(SELECT)
 
 
+def test_a_transaction_too_many_is_refused() -> None:
+    with (
+        pytest.raises(AssertionError, match="behind the end"),
+        ReplayConnection("").transaction(reset=True),
+    ):
+        pass
+
+
 def test_an_exchange_that_never_happened_is_found_at_the_end() -> None:
     card = ReplayConnection("\n> 00 A4 00 0C 02 3F 00\n< 90 00")
     with pytest.raises(AssertionError, match="line 2 never happened"):
@@ -128,7 +136,8 @@ def test_a_transaction_can_meet_a_fault(script: str, error: type[TransportError]
         pytest.param("< 90 00", id="an answer to nothing"),
         pytest.param("begin\n< 90 00", id="an answer to a begin"),
         pytest.param("> 00 A4\nbegin", id="a begin instead of an answer"),
-        pytest.param("> 0x", id="not hexadecimal"),
+        pytest.param("> 0x\n< 90 00", id="a command not hexadecimal"),
+        pytest.param("> 00\n< 90 0", id="an answer not hexadecimal"),
         pytest.param("! late", id="unknown fault"),
         pytest.param("end", id="an end that does not say how"),
         pytest.param("begin twice", id="words behind begin"),
