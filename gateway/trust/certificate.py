@@ -31,6 +31,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
         )
     except (
         ValueError,
+        TypeError,  # an address without mask in nameConstraints
         UnsupportedAlgorithm,
         x509.DuplicateExtension,
         x509.InvalidVersion,
