@@ -1,5 +1,7 @@
 """Software cards on the hierarchy of :mod:`tests.support.pki`, made in memory."""
 
+from functools import cache
+
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -57,6 +59,7 @@ def image(
     )
 
 
+@cache
 def credential(
     holder: Holder, purpose: Purpose, key: rsa.RSAPrivateKey, card_number: str = pki.CARD_NUMBER
 ) -> Credential:
