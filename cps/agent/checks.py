@@ -15,7 +15,7 @@ MAX_TARGET_BYTES = 512
 """Path and query together."""
 LOOPBACK = "127.0.0.1"
 _QUERY_MEMBERS = frozenset({"r", "o"})
-_HOST = re.compile(r"[a-z0-9.:\[\]-]{1,255}\Z")
+_HOST = re.compile(r"[a-z0-9.:\[\]-]+\Z")
 
 PeerCheck = Callable[[tuple[str, int], tuple[str, int]], bool]
 """Whether the connection from a client's address to the server's belongs to the agent's user."""

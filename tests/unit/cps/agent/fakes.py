@@ -40,6 +40,7 @@ class FakeCard:
         self.steps: list[str] = []
         self.pins: list[bytes] = []
         self.closed = False
+        self.while_signing: Callable[[], None] = lambda: None
 
     def authentication_certificate(self) -> bytes:
         self._step("certificate")
@@ -51,6 +52,7 @@ class FakeCard:
 
     def sign(self, pin: PIN, message: bytes) -> bytes:
         self._step("sign")
+        self.while_signing()
         self.pins.append(pin.digits())
         if pin.digits() != RIGHT_PIN.encode():
             self.tries -= 1
@@ -111,19 +113,23 @@ class FakeTerminal:
 
 
 class FakePerson:
-    """Types what *answers* says, in turn; an exception is raised instead."""
+    """Types what *answers* says, in turn; an exception is raised instead.
+
+    A *heedless* one types on when the answer is not wanted any more.
+    """
 
     def __init__(self, *answers: str | Exception, interactive: bool = True) -> None:
         self.interactive = interactive
         self.answers = list(answers) or [RIGHT_PIN]
         self.seen: list[PINRequest] = []
         self.rejections = 0
+        self.heedless = False
         self.meanwhile: Callable[[Wanted], None] = lambda wanted: None
 
     def ask(self, request: PINRequest, wanted: Wanted) -> PIN:
         self.seen.append(request)
         self.meanwhile(wanted)
-        if not wanted():
+        if not self.heedless and not wanted():
             raise PINCancelledError("not wanted any more")
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -160,6 +166,9 @@ class FakeClock:
 
     def __call__(self) -> float:
         return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def reader(name: str, atr: bytes = b"") -> ReaderState:

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -298,8 +299,18 @@ def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
         assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.GATEWAY_UNREACHABLE
 
 
-def test_a_gateway_that_drips_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_client, "READ_SECONDS", 0.15)
+@pytest.mark.parametrize(
+    ("pause", "chunk"),
+    [
+        pytest.param(0.02, b"1\r\nx\r\n", id="drips"),
+        pytest.param(0, b"400\r\n" + b"x" * 1024 + b"\r\n", id="pours"),
+    ],
+)
+def test_an_answer_without_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, pause: float, chunk: bytes
+) -> None:
+    monkeypatch.setattr(gateway_client, "READ_SECONDS", 0.15 if pause else 20)
+    started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ended = threading.Event()
 
@@ -308,8 +319,8 @@ def test_a_gateway_that_drips_its_answer_is_given_up(monkeypatch: pytest.MonkeyP
             with connection:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 try:
-                    while not ended.wait(0.02):
-                        connection.sendall(b"1\r\nx\r\n")
+                    while not ended.wait(pause):
+                        connection.sendall(chunk)
                 except OSError:
                     pass
 
@@ -322,6 +333,7 @@ def test_a_gateway_that_drips_its_answer_is_given_up(monkeypatch: pytest.MonkeyP
         finally:
             ended.set()
             thread.join()
+    assert time.monotonic() - started < 5
 
 
 # TLS and proxies.

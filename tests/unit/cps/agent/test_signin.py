@@ -245,21 +245,33 @@ def test_a_cancelled_pin_ends_the_sign_in_before_the_card_tries(desk: Desk) -> N
     assert "sign" not in desk.card.steps
 
 
-def test_no_try_is_spent_where_the_time_ran_out_while_the_pin_was_typed(desk: Desk) -> None:
-    def slow(wanted: object) -> None:
-        desk.clock.now += desk.gateway.expires_in - 1
-
-    def slower(wanted: object) -> None:
-        desk.clock.now += 1
-
-    desk.person.meanwhile = slow
+def test_a_pin_typed_in_the_last_second_serves(desk: Desk) -> None:
+    desk.person.meanwhile = lambda wanted: desk.clock.pass_by(169)
     desk.sign_in()
-    desk.person.answers, desk.gateway.expires_in = [RIGHT_PIN], 1
-    desk.person.meanwhile = slower
-    desk.card.steps.clear()
-    with pytest.raises((SignInError, PINCancelledError)):
+    assert "hand in" in desk.card.steps
+
+
+def test_no_try_is_spent_where_the_time_ran_out_while_the_pin_was_typed(desk: Desk) -> None:
+    desk.person.meanwhile = lambda wanted: desk.clock.pass_by(170)
+    desk.person.heedless = True
+    with pytest.raises(SignInError) as caught:
         desk.sign_in()
+    assert caught.value.code is ErrorCode.RID_EXPIRED
     assert "sign" not in desk.card.steps
+
+
+def test_the_person_is_told_that_the_time_ran_out(desk: Desk) -> None:
+    desk.person.meanwhile = lambda wanted: desk.clock.pass_by(170)
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+
+
+def test_a_signature_that_came_too_late_is_not_handed_in(desk: Desk) -> None:
+    desk.card.while_signing = lambda: desk.clock.pass_by(170)
+    with pytest.raises(SignInError) as caught:
+        desk.sign_in()
+    assert caught.value.code is ErrorCode.RID_EXPIRED
+    assert "hand in" not in desk.card.steps
 
 
 def test_a_challenge_that_is_over_at_the_claim_asks_for_no_pin(desk: Desk) -> None:

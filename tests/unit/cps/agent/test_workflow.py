@@ -37,6 +37,8 @@ class Steered:
         self.leave = threading.Event()
         self.gave_up = threading.Event()
         self.stages: list[Stage] = []
+        self.go_on = threading.Event()
+        self.went_on = threading.Event()
         self.failure: Exception | None = None
 
     def __call__(self, request: LoginRequest, progress: Progress) -> CompletedSignIn:
@@ -46,6 +48,9 @@ class Steered:
         self.begun.set()
         deadline = time.monotonic() + TIMEOUT
         while not self.leave.wait(0.01) and time.monotonic() < deadline:
+            if self.go_on.is_set():
+                progress.show(Stage.WORKING)
+                self.went_on.set()
             if not progress.wanted():
                 self.gave_up.set()
                 raise PINCancelledError("not wanted")
@@ -119,7 +124,8 @@ def test_a_page_is_not_replaced_when_the_agent_merely_works_on() -> None:
     with running_agent(sign_in, workflow=WorkflowLimits(hold=1)) as browser:
         assert REFRESH in browser.request().body
         second = in_background(browser)
-        sign_in.stages = []
+        sign_in.go_on.set()
+        assert sign_in.went_on.wait(TIMEOUT)
         sign_in.leave.set()
         assert second().status == 303
 
