@@ -1,25 +1,29 @@
 """Certificates of cards, with the contents and the order of extensions of real ones."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, unique
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cps import tlv
-from cps.issuer import oids
+from cps.issuer import der, oids
 from cps.issuer.extensions import AnyExtension, amended, key_usage, plain
 from cps.issuer.hierarchy import Authority, years_later
 
 LEAF_YEARS = 3
 CATEGORY_TEST_CARD = 0x80
+CATEGORY_TEST_MODULE = 0x82
+CATEGORY_TEST_SOFTWARE = 0x83
 CARD_TYPE_CPS = 0
+CARD_TYPE_CPF = 1
 CARD_TYPE_CPE = 2
+CARD_TYPE_CPA = 3
 TOKEN_PREFIX = "8025000001"  # noqa: S105 - the issuer's number, printed on every card
 UPN_DOMAIN = "carte-cps.fr"
 
@@ -63,9 +67,13 @@ class Holder:
     title: str
     """The profession in words."""
     profession: int | None
-    """The profession as a code of table G15; ``None`` for a CPE."""
+    """The profession as a code of table G15; ``None`` for all but a CPS."""
     structure: Structure | None = None
-    """Only for a CPE."""
+    """Only for a CPE or CPA."""
+    future_profession: int | None = None
+    """What a CPF is a training for, as a code of table G16."""
+    specialities: tuple[str, ...] = ()
+    """Codes of table R01, as ``SM36``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +81,8 @@ class LeafRequest:
     """All that makes one certificate differ from another."""
 
     holder: Holder
-    public_key: rsa.RSAPublicKey
+    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    """Cards have RSA keys."""
     card_number: str
     """Ten digits."""
     not_before: datetime
@@ -87,6 +96,8 @@ class LeafRequest:
     token_prefix: str = TOKEN_PREFIX
     serial: int | None = None
     """A random one of 16 bytes where absent."""
+    subject: x509.Name | None = None
+    """Another name than the holder's, for what belongs to nobody or must be refused."""
     omitted: frozenset[x509.ObjectIdentifier] = frozenset()
     """Extensions to leave out, for certificates that must be refused."""
     replaced: tuple[AnyExtension, ...] = ()
@@ -102,7 +113,7 @@ def issue(authority: Authority, request: LeafRequest) -> x509.Certificate:
     serial = random_serial() if request.serial is None else request.serial
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject_name(request.holder))
+        .subject_name(request.subject or subject_name(request.holder))
         .issuer_name(authority.certificate.subject)
         .public_key(request.public_key)
         .serial_number(serial)
@@ -147,7 +158,7 @@ def card_category(code: int) -> x509.UnrecognizedExtension:
 
 def card_type(code: int) -> x509.UnrecognizedExtension:
     """Return the extension for the card type of table G02."""
-    return x509.UnrecognizedExtension(oids.CARD_TYPE, _integer(code))
+    return x509.UnrecognizedExtension(oids.CARD_TYPE, der.integer(code))
 
 
 def token_id(prefix: str, card_number: str) -> x509.UnrecognizedExtension:
@@ -158,7 +169,18 @@ def token_id(prefix: str, card_number: str) -> x509.UnrecognizedExtension:
 
 def profession(code: int) -> x509.UnrecognizedExtension:
     """Return the extension for the profession of table G15."""
-    return x509.UnrecognizedExtension(oids.PROFESSION, _integer(code))
+    return x509.UnrecognizedExtension(oids.PROFESSION, der.integer(code))
+
+
+def future_profession(code: int) -> x509.UnrecognizedExtension:
+    """Return the extension for the profession of table G16 that the holder learns."""
+    return x509.UnrecognizedExtension(oids.FUTURE_PROFESSION, der.integer(code))
+
+
+def specialities(codes: Iterable[str]) -> x509.UnrecognizedExtension:
+    """Return the extension for the specialities of table R01."""
+    texts = (tlv.encode(0x0C, code.encode()) for code in codes)
+    return x509.UnrecognizedExtension(oids.SPECIALITIES, der.sequence(*texts))
 
 
 def _extensions(authority: Authority, request: LeafRequest) -> Iterator[AnyExtension]:
@@ -182,8 +204,13 @@ def _extensions(authority: Authority, request: LeafRequest) -> Iterator[AnyExten
     yield plain(card_category(request.category))
     yield plain(card_type(request.card_type))
     yield plain(token_id(request.token_prefix, request.card_number))
-    if request.holder.profession is not None:
-        yield plain(profession(request.holder.profession))
+    holder = request.holder
+    if holder.profession is not None:
+        yield plain(profession(holder.profession))
+    if holder.future_profession is not None:
+        yield plain(future_profession(holder.future_profession))
+    if holder.specialities:
+        yield plain(specialities(holder.specialities))
 
 
 def _key_usage(purpose: Purpose) -> x509.KeyUsage:
@@ -214,8 +241,3 @@ def _principal_name(holder: Holder) -> x509.SubjectAlternativeName:
 
 def _rdn(*values: tuple[x509.ObjectIdentifier, str]) -> x509.RelativeDistinguishedName:
     return x509.RelativeDistinguishedName(x509.NameAttribute(oid, value) for oid, value in values)
-
-
-def _integer(value: int) -> bytes:
-    """Return a DER INTEGER for a value of at least 0."""
-    return tlv.encode(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))

@@ -46,6 +46,7 @@ from cps.issuer.leaf import (
     issue,
 )
 from cps.issuer.numbers import rpps_national_id
+from cps.issuer.profiles import Support
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 AUTHORITIES_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
@@ -80,6 +81,24 @@ CLERK = Holder(
     profession=None,
     structure=Structure(county="Paris (75)", name="HOPITAL IMAGINAIRE", number="10B9900001"),
 )
+SPECIALIST = replace(
+    DOCTOR,
+    national_id=rpps_national_id("9990000002"),
+    family_name="SPECIMEN",
+    specialities=("SM36", "SM54"),
+)
+STUDENT = Holder(
+    national_id=rpps_national_id("9990000003"),
+    family_name="APPRENTI",
+    given_name="NOÉ",
+    title="Médecin en formation",
+    profession=None,
+    future_profession=10,
+)
+HELPER = replace(
+    CLERK, national_id="30B9900001/CPAT0001", family_name="SOUTIEN", title="Personnel autorisé"
+)
+"""Holder of a CPA."""
 
 
 AUTHORITY_KEY_USAGE = x509.KeyUsage(
@@ -233,6 +252,26 @@ def leaf(
         extensions=extensions,
     )
     return issue(issuer or hierarchy().intermediate, request)
+
+
+def support(
+    leaf_key: rsa.RSAPrivateKey | None = None,
+    *,
+    purpose: Purpose = Purpose.AUTHENTICATION,
+    number: str = CARD_NUMBER,
+    real: bool = False,
+) -> Support:
+    """Return what :mod:`cps.issuer.profiles` wants to know of a card.
+
+    :param leaf_key: ``key("leaf")`` where absent.
+    """
+    return Support(
+        public_key=(leaf_key or key("leaf")).public_key(),
+        number=number,
+        not_before=CARDS_SINCE,
+        purpose=purpose,
+        real=real,
+    )
 
 
 def crl(
