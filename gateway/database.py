@@ -86,7 +86,8 @@ class Database:
     """One SQLite file in WAL mode, with a connection for each thread.
 
     A commit is on the disk before it is reported (``synchronous=FULL``): after a power failure no
-    session that was ended lives again and no code that was used is good again.
+    session that was ended lives again and no code that was used is good again. A file that is
+    removed or exchanged while it is open lets nobody in until the gateway is started again.
 
     :param path: made with mode 0600 where it is missing.
     :param busy_seconds: longest wait for the lock of another process, seconds.
@@ -103,6 +104,7 @@ class Database:
         self._connections: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
         self._closed = False
         self._make_file()
+        self._file = self._file_at_path()
         with self._mapped_errors():
             self._enter_wal_mode(self._connection())
         with self.transaction() as connection:
@@ -157,6 +159,9 @@ class Database:
         if os.getpid() != self._process:
             # SQLite's locks do not survive a fork; going on could corrupt the file.
             raise StoreUnavailableError(f"{self._path.name}: opened before a fork")
+        if self._file_at_path() != self._file:
+            # Processes that started since use the new one: what ends there would live on here.
+            raise StoreUnavailableError(f"{self._path.name}: removed or exchanged; start again")
         held: _ThreadConnection | None = getattr(self._local, "held", None)
         if held is None:
             held = _ThreadConnection(self._connect())
@@ -191,6 +196,14 @@ class Database:
         if self._path.stat().st_mode & 0o077:
             reason = "other users can open it; take that away with chmod go="
             raise ConfigurationError(str(self._path), "(file)", reason)
+
+    def _file_at_path(self) -> tuple[int, int]:
+        """Return which file stands at the path; another has another number while ours is open."""
+        try:
+            status = self._path.stat()
+        except OSError as exc:
+            raise StoreUnavailableError(f"{self._path.name}: {exc.strerror}") from exc
+        return status.st_dev, status.st_ino
 
     def _enter_wal_mode(self, connection: sqlite3.Connection) -> None:
         # SQLite answers "locked" at once, without waiting, where two processes do this together.

@@ -5,6 +5,7 @@ GatewayError
 ├── LoginRejectedError     one ErrorCode; the detail is for the log alone
 ├── SessionRequiredError   no valid session for this request
 ├── StoreUnavailableError  sessions or challenges cannot be read: nobody is let in
+│   └── StoreReplacedError   every session known so far is over
 └── UpstreamError          the portal behind did not answer
 """
 
@@ -48,6 +49,15 @@ class SessionRequiredError(GatewayError):
 
 class StoreUnavailableError(GatewayError):
     """The store of sessions or challenges did not answer."""
+
+
+class StoreReplacedError(StoreUnavailableError):
+    """The store was emptied, exchanged or set back: every session known so far is over."""
+
+    def __init__(self, cursor: int) -> None:
+        super().__init__("the store was emptied, exchanged or set back; every session is over")
+        self.cursor = cursor
+        """Where to go on asking for ended sessions, once what was known is forgotten."""
 
 
 class UpstreamError(GatewayError):

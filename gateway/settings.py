@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cps.authtoken.token import MAX_TOKEN_BYTES
 from gateway.errors import ConfigurationError
+from gateway.redis_address import RedisAddress
 from gateway.settings_checks import (
     Audience,
     InputFile,
@@ -24,6 +25,7 @@ from gateway.settings_checks import (
     Origin,
     OutputFile,
     PrivateFolder,
+    RedisURL,
     SecretFile,
     Upstream,
     Version,
@@ -120,6 +122,23 @@ class SessionSettings(_Table):
     """Shortest time between two notes of a session's use, seconds, 1 to 300, default 30."""
 
 
+class StoreSettings(_Table):
+    """``[store]``: where sessions and login attempts are kept."""
+
+    engine: Literal["sqlite", "redis"] = "sqlite"
+    """``sqlite``, the default, a file in state_dir; or ``redis``, for several machines."""
+    redis_url: RedisURL | None = None
+    """``rediss://host[:port][/database]``, ``redis://…`` or ``unix:///path[?db=database]``."""
+    redis_password_file: SecretFile | None = None
+    """File with the password in its first line, closed to other users. Default: no password."""
+    redis_tls_ca: InputFile | None = None
+    """PEM file: the authorities of the server's certificate. Default: those of the system."""
+    redis_tls_certificate: InputFile | None = None
+    """PEM file: the certificate that the gateway shows to the server. Default: none."""
+    redis_tls_key: SecretFile | None = None
+    """PEM file: the key of that certificate, closed to other users. Default: none."""
+
+
 class LimitsSettings(_Table):
     """``[limits]``: what one request may cost."""
 
@@ -134,7 +153,7 @@ class LimitsSettings(_Table):
     upstream_read_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """Longest silence of the portal while it answers, seconds, 1 to 3600, default 60."""
     store_seconds: Annotated[int, Field(ge=1, le=30)] = 5
-    """Longest wait for the database's lock, seconds, 1 to 30, default 5; then nobody gets in."""
+    """Longest wait for an answer of the store, seconds, 1 to 30, default 5; then nobody gets in."""
 
 
 class AuditSettings(_Table):
@@ -158,6 +177,7 @@ class Settings(_Table):
     trust: TrustSettings
     login: LoginSettings = LoginSettings()
     session: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
     limits: LimitsSettings = LimitsSettings()
     audit: AuditSettings = AuditSettings()
 
@@ -247,8 +267,36 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if limits.cookie_bytes > limits.header_bytes:
         yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
+    yield from _store_contradictions(settings.store, settings.environment)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
+
+
+def _store_contradictions(store: StoreSettings, environment: str) -> Iterator[tuple[str, str]]:
+    if store.engine == "sqlite":
+        for name in sorted(store.model_fields_set - {"engine"}):
+            yield f"store.{name}", 'is for store.engine = "redis"'
+        return
+    if store.redis_url is None:
+        yield "store.redis_url", 'is missing; store.engine = "redis" wants it'
+        return
+    address = RedisAddress.parse(store.redis_url)
+    if (store.redis_tls_certificate is None) != (store.redis_tls_key is None):
+        missing = "redis_tls_key" if store.redis_tls_key is None else "redis_tls_certificate"
+        yield f"store.{missing}", "redis_tls_certificate and redis_tls_key are wanted together"
+    if not address.tls:
+        for name in ("redis_tls_ca", "redis_tls_certificate", "redis_tls_key"):
+            if getattr(store, name) is not None:
+                yield f"store.{name}", "is for an address with rediss://"
+    if address.user is not None and store.redis_password_file is None:
+        yield "store.redis_password_file", f"is missing; the user {address.user} wants it"
+    if environment == "production" and address.host is not None:
+        # Whoever can write there opens sessions.
+        if not address.tls and not _is_loopback(address.host):
+            yield "store.redis_url", f"{address.host} is another machine: rediss:// is wanted"
+        if store.redis_password_file is None and store.redis_tls_certificate is None:
+            reason = "is missing; or set redis_tls_certificate, or use a Unix socket"
+            yield "store.redis_password_file", reason
 
 
 def _own_addresses(listen: ListenSettings) -> tuple[str, ...]:

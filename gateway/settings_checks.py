@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from cps.authtoken.frame import require_origin
+from gateway.redis_address import RedisAddress
 
 
 def _resolve(value: object, info: ValidationInfo) -> object:
@@ -115,6 +116,11 @@ def _require_upstream(value: str) -> str:
     return value
 
 
+def _require_redis_url(value: str) -> str:
+    RedisAddress.parse(value)
+    return value
+
+
 def _require_address(value: str) -> str:
     try:
         ipaddress.ip_address(value)
@@ -163,6 +169,8 @@ Origin = Annotated[str, AfterValidator(require_origin)]
 """An origin in its one canonical spelling."""
 Upstream = Annotated[str, AfterValidator(_require_upstream)]
 """The address of a web server, without a path."""
+RedisURL = Annotated[str, AfterValidator(_require_redis_url)]
+"""The address of a Redis server, without a password."""
 Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_require_printable)]
 """A name that people read."""
 Audience = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_require_token)]

@@ -1,18 +1,27 @@
 """Login attempts in the SQLite database: each step once, whichever process takes it."""
 
-import hashlib
 import hmac
 import secrets
 import sqlite3
 from datetime import datetime, timedelta
 
 from cps.authtoken.codes import ErrorCode
-from cps.authtoken.encoding import b64url_decode, b64url_encode
+from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.frame import NONCE_BYTES, RID_BYTES
 from cps.authtoken.jwk import AgentKey
 from gateway.database import Database, from_micros, to_micros
 from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
+from gateway.login.attempt import (
+    KEEP_SECONDS,
+    code_hash,
+    new_code,
+    new_target_id,
+    step_refusal,
+    unknown_attempt,
+    unknown_code,
+    wrong_browser,
+)
 from gateway.login.challenge import Challenge, ChallengeState, CompletedLogin, Nonce
 from gateway.login.target import HOME, same_origin_target
 from gateway.session.limits import CLOCK_STEP
@@ -23,11 +32,6 @@ from gateway.session.record import (
     identity_to_text,
 )
 from gateway.settings import LoginSettings
-
-CODE_BYTES = 32
-TARGET_ID_BYTES = 16
-KEEP_SECONDS = 600
-"""How long an attempt is still known after its end, so that the answer can name the cause."""
 
 _UNFINISHED = "('new', 'claimed', 'taken', 'verified')"
 _WIPE = (
@@ -49,7 +53,7 @@ class SQLiteChallengeStore:
         self._settings = settings
 
     def keep_target(self, target: str, *, now: datetime) -> str:
-        name = b64url_encode(secrets.token_bytes(TARGET_ID_BYTES))
+        name = new_target_id()
         with self._database.transaction() as connection:
             added = connection.execute(
                 "INSERT INTO targets (name, target, kept_at) VALUES (?, ?, ?)",
@@ -140,7 +144,7 @@ class SQLiteChallengeStore:
                 connection.execute(_WIPE, (rid,))
 
     def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
-        code = secrets.token_bytes(CODE_BYTES)
+        code, hashed = new_code()
         rows = self._database.execute(
             "UPDATE challenges SET state = 'verified', identity = ?, code_hash = ?,"
             " code_expires_at = ?"
@@ -148,7 +152,7 @@ class SQLiteChallengeStore:
             " RETURNING rid",
             (
                 identity_to_text(identity),
-                hashlib.sha256(code).digest(),
+                hashed,
                 to_micros(now + timedelta(seconds=self._settings.code_seconds)),
                 rid,
                 *_times(now),
@@ -156,32 +160,26 @@ class SQLiteChallengeStore:
         )
         if not rows:
             raise self._refusal(rid, ChallengeState.TAKEN)
-        return b64url_encode(code)
+        return code
 
     def redeem(self, code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
-        try:
-            code_hash = hashlib.sha256(b64url_decode(code, length=CODE_BYTES)).digest()
-        except ValueError as exc:
-            raise LoginRejectedError(ErrorCode.CODE_INVALID, "not the form of a code") from exc
+        hashed = code_hash(code)
         with self._database.transaction() as connection:
             rows: list[sqlite3.Row] = connection.execute(
                 "UPDATE challenges"
                 " SET state = CASE WHEN pre_hash = ? THEN 'used' ELSE 'failed' END"
                 " WHERE code_hash = ? AND state = 'verified' AND code_expires_at > ?"
                 " AND created_at <= ? RETURNING *",
-                (pre_hash, code_hash, *_times(now)),
+                (pre_hash, hashed, *_times(now)),
             ).fetchall()
             for row in rows:
                 connection.execute(_WIPE, (row["rid"],))
         # Refused only here, after the commit: raising inside would undo the step.
         if not rows:
-            raise LoginRejectedError(ErrorCode.CODE_INVALID, "unknown, used or expired")
+            raise unknown_code()
         login = rows[0]
         if login["state"] != ChallengeState.USED:
-            detail = f"right code of {login['rid']} where its cookie is not"
-            if pre_hash is None:
-                raise LoginRejectedError(ErrorCode.COOKIE_MISSING, detail)
-            raise LoginRejectedError(ErrorCode.BROWSER_MISMATCH, detail)
+            raise wrong_browser(login["rid"], pre_hash)
         return CompletedLogin(
             identity=identity_from_text(login["identity"]),
             agent_key=agent_key_from_text(login["agent_key"]),
@@ -215,18 +213,12 @@ class SQLiteChallengeStore:
     def _row(self, rid: str) -> sqlite3.Row:
         rows = self._database.execute("SELECT * FROM challenges WHERE rid = ?", (rid,))
         if not rows:
-            raise LoginRejectedError(ErrorCode.RID_UNKNOWN, "no such request id")
+            raise unknown_attempt()
         return rows[0]
 
     def _refusal(self, rid: str, wanted: ChallengeState) -> LoginRejectedError:
         """Say why the step from *wanted* found no row; what is read here decides nothing."""
-        state = ChallengeState(self._row(rid)["state"])
-        detail = f"{rid} is {state} where {wanted} is wanted"
-        if state is wanted:
-            return LoginRejectedError(ErrorCode.RID_EXPIRED, detail)
-        if state is ChallengeState.NEW:
-            return LoginRejectedError(ErrorCode.RID_UNKNOWN, detail)
-        return LoginRejectedError(ErrorCode.RID_USED, detail)
+        return step_refusal(rid, ChallengeState(self._row(rid)["state"]), wanted)
 
 
 def _times(now: datetime) -> tuple[int, int]:

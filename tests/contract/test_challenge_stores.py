@@ -1,23 +1,22 @@
 """What every store of login attempts does; one parameter for each implementation."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 
 import pytest
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode, b64url_encode
 from cps.authtoken.token import require_rid
-from gateway.database import Database
 from gateway.errors import LoginRejectedError
 from gateway.login.challenge import ChallengeState, ChallengeStore
-from gateway.login.sqlite import SQLiteChallengeStore
-from gateway.settings import LoginSettings
+from gateway.settings import LoginSettings, SessionSettings
 from tests.support.logins import DOCTOR, MOMENT, agent_key
 from tests.support.processes import in_two_processes
+from tests.support.store_places import StorePlace
 
 SETTINGS = LoginSettings(challenge_seconds=180, code_seconds=30)
 KEY = agent_key()
@@ -30,11 +29,16 @@ def at(seconds: float) -> datetime:
     return MOMENT + timedelta(seconds=seconds)
 
 
-@pytest.fixture(params=["sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChallengeStore]:
-    database = Database(tmp_path / "gateway.db")
-    yield SQLiteChallengeStore(database, SETTINGS)
-    database.close()
+@contextmanager
+def opened(place: StorePlace) -> Iterator[ChallengeStore]:
+    with place.opened(SETTINGS, SessionSettings()) as stores:
+        yield stores.challenges
+
+
+@pytest.fixture
+def store(store_place: StorePlace) -> Iterator[ChallengeStore]:
+    with opened(store_place) as store:
+        yield store
 
 
 def new(store: ChallengeStore) -> str:
@@ -369,21 +373,19 @@ def _wins(step: Callable[[], object]) -> bool:
     return True
 
 
-def _race(path: Path, step: str, subjects: list[str], together: Barrier) -> list[bool]:
-    database = Database(path)
-    store = SQLiteChallengeStore(database, SETTINGS)
+def _race(place: StorePlace, step: str, subjects: list[str], together: Barrier) -> list[bool]:
     key = agent_key()
-    steps: dict[str, Callable[[str], object]] = {
-        "claim": lambda rid: store.claim(rid, key, now=MOMENT),
-        "take": lambda rid: store.take(rid, now=MOMENT),
-        "complete": lambda rid: store.complete(rid, DOCTOR, now=MOMENT),
-        "redeem": lambda code: store.redeem(code, BROWSER, now=MOMENT),
-    }
     results = []
-    for subject in subjects:
-        together.wait(30)
-        results.append(_wins(partial(steps[step], subject)))
-    database.close()
+    with opened(place) as store:
+        steps: dict[str, Callable[[str], object]] = {
+            "claim": lambda rid: store.claim(rid, key, now=MOMENT),
+            "take": lambda rid: store.take(rid, now=MOMENT),
+            "complete": lambda rid: store.complete(rid, DOCTOR, now=MOMENT),
+            "redeem": lambda code: store.redeem(code, BROWSER, now=MOMENT),
+        }
+        for subject in subjects:
+            together.wait(30)
+            results.append(_wins(partial(steps[step], subject)))
     return results
 
 
@@ -397,11 +399,11 @@ def _race(path: Path, step: str, subjects: list[str], together: Barrier) -> list
     ],
 )
 def test_of_two_processes_one_wins_each_step(
-    tmp_path: Path, step: str, prepare: Callable[[ChallengeStore], str]
+    store: ChallengeStore,
+    store_place: StorePlace,
+    step: str,
+    prepare: Callable[[ChallengeStore], str],
 ) -> None:
-    database = Database(tmp_path / "gateway.db")
-    store = SQLiteChallengeStore(database, SETTINGS)
     subjects = [prepare(store) for _ in range(ROUNDS)]
-    first, second = in_two_processes(_race, tmp_path / "gateway.db", step, subjects)
+    first, second = in_two_processes(_race, store_place, step, subjects)
     assert all(one != two for one, two in zip(first, second, strict=True))
-    database.close()

@@ -3,21 +3,22 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
-from gateway.database import Database
 from gateway.errors import SessionRequiredError
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason, SessionStore
-from gateway.session.sqlite import SQLiteSessionStore
-from gateway.settings import SessionSettings
+from gateway.session.redis import RedisSessionStore
+from gateway.settings import LoginSettings, SessionSettings
 from tests.support.logins import DOCTOR, EMPLOYEE, MOMENT, agent_key
 from tests.support.processes import in_two_processes
+from tests.support.store_places import StorePlace
 
 SETTINGS = SessionSettings(idle_seconds=100, absolute_seconds=1000, touch_seconds=10)
 KEY = agent_key()
@@ -27,14 +28,21 @@ def at(seconds: float) -> datetime:
     return MOMENT + timedelta(seconds=seconds)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@contextmanager
+def opened(place: StorePlace) -> Iterator[SessionStore]:
+    with place.opened(LoginSettings(), SETTINGS) as stores:
+        yield stores.sessions
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SessionStore]:
     if request.param == "memory":
         yield MemorySessionStore(SETTINGS)
-        return
-    database = Database(tmp_path / "gateway.db")
-    yield SQLiteSessionStore(database, SETTINGS)
-    database.close()
+    elif request.param == "sqlite":
+        with opened(StorePlace("sqlite", tmp_path)) as store:
+            yield store
+    else:
+        yield RedisSessionStore(request.getfixturevalue("redis_server"), SETTINGS)
 
 
 @pytest.fixture
@@ -191,41 +199,34 @@ def test_many_threads_agree_on_who_ended_a_session(store: SessionStore) -> None:
             assert sorted(results) == [False, False, False, True]
 
 
-def test_two_stores_on_one_database_are_one(tmp_path: Path) -> None:
-    databases = [Database(tmp_path / "gateway.db") for _ in range(2)]
-    one, two = (SQLiteSessionStore(database, SETTINGS) for database in databases)
-    key = cookie_hash(one.create(DOCTOR, KEY, now=MOMENT))
-    assert two.get(key, now=at(20)).seen_at == at(20)
-    assert one.get(key, now=at(21)).seen_at == at(20)
-    assert two.end(key, EndReason.LOGOUT, now=at(21))
-    assert not lives(one, key, at(21))
-    assert list(one.ended_since(0, now=at(21))[1]) == [key]
-    for database in databases:
-        database.close()
+def test_two_stores_in_one_place_are_one(store_place: StorePlace) -> None:
+    with opened(store_place) as one, opened(store_place) as two:
+        key = cookie_hash(one.create(DOCTOR, KEY, now=MOMENT))
+        assert two.get(key, now=at(20)).seen_at == at(20)
+        assert one.get(key, now=at(21)).seen_at == at(20)
+        assert two.end(key, EndReason.LOGOUT, now=at(21))
+        assert not lives(one, key, at(21))
+        assert list(one.ended_since(0, now=at(21))[1]) == [key]
 
 
 ROUNDS = 40
 
 
-def _end_all(path: Path, keys: list[bytes], together: Barrier) -> list[bool]:
-    database = Database(path)
-    store = SQLiteSessionStore(database, SETTINGS)
+def _end_all(place: StorePlace, keys: list[bytes], together: Barrier) -> list[bool]:
     results = []
-    for key in keys:
-        together.wait(30)
-        # A request in flight must not bring back what the other process ends at this moment.
-        lives(store, key, at(50))
-        results.append(store.end(key, EndReason.LOGOUT, now=at(50)))
-    database.close()
+    with opened(place) as store:
+        for key in keys:
+            together.wait(30)
+            # A request in flight must not bring back what the other process ends at this moment.
+            lives(store, key, at(50))
+            results.append(store.end(key, EndReason.LOGOUT, now=at(50)))
     return results
 
 
-def test_two_processes_agree_on_who_ended_a_session(tmp_path: Path) -> None:
-    database = Database(tmp_path / "gateway.db")
-    store = SQLiteSessionStore(database, SETTINGS)
-    keys = [cookie_hash(store.create(DOCTOR, KEY, now=MOMENT)) for _ in range(ROUNDS)]
-    first, second = in_two_processes(_end_all, tmp_path / "gateway.db", keys)
-    assert all(one != two for one, two in zip(first, second, strict=True))
-    assert not any(lives(store, key, at(50)) for key in keys)
-    assert sorted(store.ended_since(0, now=at(50))[1]) == sorted(keys)
-    database.close()
+def test_two_processes_agree_on_who_ended_a_session(store_place: StorePlace) -> None:
+    with opened(store_place) as store:
+        keys = [cookie_hash(store.create(DOCTOR, KEY, now=MOMENT)) for _ in range(ROUNDS)]
+        first, second = in_two_processes(_end_all, store_place, keys)
+        assert all(one != two for one, two in zip(first, second, strict=True))
+        assert not any(lives(store, key, at(50)) for key in keys)
+        assert sorted(store.ended_since(0, now=at(50))[1]) == sorted(keys)

@@ -25,7 +25,10 @@ def settings_folder(folder: Path) -> Path:
     """Return *folder*, having made the files there that :data:`MINIMAL` and its variants name."""
     for name in ("root.pem", "intermediate.pem", "root.crl", "intermediate.crl", "tls.pem"):
         (folder / name).touch()
-    (folder / "tls.key").touch(mode=0o600)
+    (folder / "redis-ca.pem").touch()
+    for name in ("tls.key", "redis.password"):
+        (folder / name).touch(mode=0o600)
+    (folder / "open.password").touch(mode=0o644)
     return folder
 
 

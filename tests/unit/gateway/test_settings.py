@@ -57,6 +57,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             anchors = ["root.pem"]
             intermediates = ["intermediate.pem"]
             crls = ["root.crl"]
+            policies = ["1.2.250.1.213.1.7.2.1.1.1.1"]
             [login]
             card_types = ["CPS", "CPE"]
             professions = [10, 60]
@@ -72,6 +73,13 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             idle_seconds = 600
             absolute_seconds = 1200
             touch_seconds = 10
+            [store]
+            engine = "redis"
+            redis_url = "rediss://gateway@redis.example:6380/1"
+            redis_password_file = "redis.password"
+            redis_tls_ca = "redis-ca.pem"
+            redis_tls_certificate = "tls.pem"
+            redis_tls_key = "tls.key"
             [limits]
             header_bytes = 8192
             body_bytes = 2000000
@@ -194,6 +202,78 @@ def test_settings_that_contradict_each_other_stop_the_start(
     folder: Path, table: str, line: str, key: str
 ) -> None:
     assert set(faults(folder, with_line(table, line))) == {key}
+
+
+REDIS = 'engine = "redis"\nredis_url = '
+PASSWORD = '\nredis_password_file = "redis.password"'
+BOTH_KEYS = '\nredis_tls_certificate = "tls.pem"\nredis_tls_key = "tls.key"'
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(REDIS + '"unix:///run/redis.sock"', id="socket"),
+        pytest.param(REDIS + '"redis://127.0.0.1"' + PASSWORD, id="this machine"),
+        pytest.param(REDIS + '"rediss://redis.example"' + PASSWORD, id="password"),
+        pytest.param(REDIS + '"rediss://redis.example"' + BOTH_KEYS, id="certificate"),
+        pytest.param(
+            REDIS + '"rediss://redis.example"\nredis_tls_ca = "redis-ca.pem"' + PASSWORD,
+            id="own authority",
+        ),
+    ],
+)
+def test_a_redis_server_can_be_the_store(folder: Path, lines: str) -> None:
+    settings = Settings.load(write(folder, with_line("store", lines)))
+    assert settings.store.engine == "redis"
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "reason"),
+    [
+        pytest.param('engine = "mysql"', "engine", "'sqlite' or 'redis' is wanted", id="engine"),
+        pytest.param('engine = "redis"', "redis_url", "is missing", id="no address"),
+        pytest.param('redis_url = "unix:///r"', "redis_url", "store.engine", id="not for SQLite"),
+        pytest.param('engine = "sqlite"\nredis_tls_ca = "tls.pem"', "redis_tls_ca",
+                     "store.engine", id="TLS not for SQLite"),
+        pytest.param(REDIS + '"http://redis.example"' + PASSWORD, "redis_url", "redis://",
+                     id="no address of Redis"),
+        pytest.param(REDIS + '"rediss://:secret@redis.example"', "redis_url", "redis_password_file",
+                     id="password in the settings"),
+        pytest.param(REDIS + '"redis://redis.example"' + PASSWORD, "redis_url", "rediss://",
+                     id="another machine without TLS"),
+        pytest.param(REDIS + '"redis://127.0.0.1"', "redis_password_file", "is missing",
+                     id="no password on a port"),
+        pytest.param(REDIS + '"rediss://redis.example"', "redis_password_file", "is missing",
+                     id="no password with TLS"),
+        pytest.param(REDIS + '"unix://gateway@/run/redis.sock"', "redis_password_file",
+                     "the user gateway wants it", id="user without password"),
+        pytest.param(REDIS + '"unix:///r"\nredis_password_file = "open.password"',
+                     "redis_password_file", "chmod o=", id="password open to all"),
+        pytest.param(REDIS + '"unix:///r"\nredis_password_file = "no"', "redis_password_file",
+                     "not a file", id="password file missing"),
+        pytest.param(REDIS + '"unix:///r"\nredis_tls_ca = "tls.pem"', "redis_tls_ca", "rediss://",
+                     id="authority without TLS"),
+        pytest.param(REDIS + '"rediss://h"\nredis_tls_ca = "no"' + PASSWORD, "redis_tls_ca",
+                     "not a file", id="authority missing"),
+        pytest.param(REDIS + '"rediss://h"\nredis_tls_certificate = "tls.pem"', "redis_tls_key",
+                     "together", id="certificate alone"),
+        pytest.param(REDIS + '"rediss://h"\nredis_tls_key = "tls.key"' + PASSWORD,
+                     "redis_tls_certificate", "together", id="key alone"),
+    ],
+)  # fmt: skip
+def test_a_store_that_cannot_be_used_stops_the_start(
+    folder: Path, lines: str, key: str, reason: str
+) -> None:
+    found = faults(folder, with_line("store", lines))
+    assert set(found) == {f"store.{key}"}
+    assert reason in found[f"store.{key}"]
+    assert "secret" not in "".join(found.values())
+
+
+def test_a_developer_may_use_redis_without_tls_and_password(folder: Path) -> None:
+    text = with_line("", 'environment = "test"')
+    text = with_line("store", REDIS + '"redis://redis.example"', text)
+    assert Settings.load(write(folder, text)).store.redis_url == "redis://redis.example"
 
 
 @pytest.mark.parametrize(

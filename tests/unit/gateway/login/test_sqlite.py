@@ -9,7 +9,8 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode
 from gateway.database import Database
 from gateway.errors import LoginRejectedError, StoreUnavailableError
-from gateway.login.sqlite import KEEP_SECONDS, SQLiteChallengeStore
+from gateway.login.attempt import KEEP_SECONDS
+from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.settings import LoginSettings
 from tests.support.logins import DOCTOR, MOMENT, agent_key
 

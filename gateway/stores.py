@@ -1,0 +1,91 @@
+"""The stores that the settings name, made in one place for every program of the gateway."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.database import Database
+from gateway.errors import ConfigurationError
+from gateway.login.challenge import ChallengeStore
+from gateway.login.redis import RedisChallengeStore
+from gateway.login.sqlite import SQLiteChallengeStore
+from gateway.redis_address import RedisAddress
+from gateway.redis_server import RedisServer, RedisTLS
+from gateway.session.model import SessionStore
+from gateway.session.redis import RedisSessionStore
+from gateway.session.sqlite import SQLiteSessionStore
+from gateway.settings import Settings, StoreSettings
+
+DATABASE_FILE = "gateway.db"
+"""Name of the SQLite database in ``state_dir``."""
+MAX_PASSWORD_CHARS = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Login attempts and sessions, in the same place."""
+
+    challenges: ChallengeStore
+    sessions: SessionStore
+    close: Callable[[], None]
+    """Close the connections; the stores answer nothing afterwards."""
+
+
+def open_stores(settings: Settings, *, wait_seconds: int | None = None) -> Stores:
+    """Return the stores that *settings* name, shared with every process that has the same.
+
+    An SQLite file is opened at once. A Redis server is only asked later, so that the gateway
+    starts while it is away.
+
+    :param wait_seconds: longest wait for one answer; default: the setting. Shorter where a
+        waiting request would hold up others.
+    :raises ConfigurationError: for files that cannot be used.
+    :raises StoreUnavailableError: for a database that SQLite cannot use.
+    """
+    wait = settings.limits.store_seconds if wait_seconds is None else wait_seconds
+    if settings.store.engine == "sqlite":
+        database = Database(settings.state_dir / DATABASE_FILE, busy_seconds=wait)
+        return Stores(
+            challenges=SQLiteChallengeStore(database, settings.login),
+            sessions=SQLiteSessionStore(database, settings.session),
+            close=database.close,
+        )
+    server = _redis_server(settings.store, settings.portal.origin, wait)
+    return Stores(
+        challenges=RedisChallengeStore(server, settings.login),
+        sessions=RedisSessionStore(server, settings.session),
+        close=server.close,
+    )
+
+
+def _redis_server(store: StoreSettings, origin: str, wait_seconds: float) -> RedisServer:
+    if store.redis_url is None:
+        raise ConfigurationError("settings", "store.redis_url", "is missing")
+    address = RedisAddress.parse(store.redis_url)
+    tls = (
+        RedisTLS.load(store.redis_tls_ca, store.redis_tls_certificate, store.redis_tls_key)
+        if address.tls
+        else None
+    )
+    return RedisServer(
+        address,
+        # A session of one portal is none of another's that uses the same server.
+        namespace=f"cps:{origin}",
+        password=_password(store.redis_password_file),
+        tls=tls,
+        wait_seconds=wait_seconds,
+    )
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        with file.open(encoding="utf-8") as stream:
+            password = stream.readline(MAX_PASSWORD_CHARS + 2).rstrip("\r\n")
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(str(file), "store.redis_password_file", "cannot be read") from exc
+    if not 0 < len(password) <= MAX_PASSWORD_CHARS:
+        reason = f"its first line wants 1 to {MAX_PASSWORD_CHARS} characters"
+        raise ConfigurationError(str(file), "store.redis_password_file", reason)
+    return password
