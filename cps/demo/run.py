@@ -168,7 +168,9 @@ def _await_reader(terminal: CardTerminal) -> bool:
             # The service opens its socket a moment after its process starts.
             pass
         pause.wait(0.1)
-    raise DemoError(f"pcscd started but shows no {READER_NAME} reader")
+    raise DemoError(
+        f"pcscd started but shows no {READER_NAME} reader: another one may hold TCP port 35963"
+    )
 
 
 def _free_port(wanted: int) -> int:
