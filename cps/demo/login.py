@@ -14,6 +14,7 @@ from cps.demo.processes import DemoError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STEP_MILLISECONDS = 20_000
+SETTLE_MILLISECONDS = 500
 AGENT_LINK = 'a[href^="http://127.0.0.1:2495"] >> nth=0'
 _FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -70,7 +71,7 @@ def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
             _require(page.url.startswith(f"{origin}/_cps/login"), f"no login page: {page.url}")
             expect(page.locator(AGENT_LINK)).to_be_visible()
 
-        with steps.step("card, PIN and way back to the page asked for", page):
+        with steps.step("card and PIN", page):
             with context.expect_page() as opened:
                 page.locator(AGENT_LINK).click()
             portal = opened.value
@@ -79,7 +80,7 @@ def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
             expect(portal.locator("#professional")).to_have_text(holder, ignore_case=True)
             expect(portal.locator("#droits")).to_be_visible()
 
-        with steps.step("look up another insured person", portal):
+        with steps.step("look up", portal):
             portal.fill("#numero", _sample(1))
             portal.click("button[type=submit]")
             expect(portal.locator("#droits")).to_contain_text(_sample(1))
@@ -93,7 +94,7 @@ def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
             portal.click("main form button")
             _require(not _session_cookies(context), "the session cookie is still there")
 
-        with steps.step("the portal asks for the card again", portal):
+        with steps.step("asks for the card again", portal):
             portal.goto(f"{origin}/")
             _require(portal.url.startswith(f"{origin}/_cps/login"), f"still in: {portal.url}")
 
@@ -122,12 +123,19 @@ class _Steps:
             reason = str(exc).strip().splitlines()[0]
             raise DemoError(f"step {self._count}, {name}: {reason} (see {path})") from exc
         seconds = monotonic() - started
-        path = self._photograph(name.replace(" ", "-").replace(",", ""))
+        path = self._photograph(name.replace(" ", "-"))
         self._say(f"  step {self._count}: {name}: {seconds:.2f} s  ({path})")
 
     def _photograph(self, name: str) -> Path:
         path = self._folder / f"{self._count}-{name}.png"
-        if self._page is not None:
+        if self._page is None:
+            return path
+        self._page.bring_to_front()
+        try:
+            self._page.screenshot(path=path)
+        except Error:
+            # A browser that just started may have nothing drawn yet; it has by the second time.
+            self._page.wait_for_timeout(SETTLE_MILLISECONDS)
             self._page.screenshot(path=path)
         return path
 
