@@ -97,6 +97,12 @@ def test_an_answer_is_read_as_it_was_written(data: bytes, sw: int) -> None:
     assert ResponseAPDU.decode(answer.encode()) == answer
 
 
+@pytest.mark.parametrize("length", [0, 256])
+def test_an_answer_holds_up_to_256_bytes(length: int) -> None:
+    raw = bytes(length) + b"\x90\x00"
+    assert ResponseAPDU.decode(raw) == ResponseAPDU(data=bytes(length), sw=0x9000)
+
+
 @pytest.mark.parametrize(
     "raw",
     [

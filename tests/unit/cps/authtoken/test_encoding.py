@@ -115,6 +115,10 @@ def test_an_oversize_body_is_refused_before_it_is_read() -> None:
         parse_object(b"\xff" * 11, max_bytes=10)
 
 
+def test_a_body_may_be_as_large_as_allowed() -> None:
+    assert parse_object(b'{"a":1234}', max_bytes=10) == {"a": 1234}
+
+
 @pytest.mark.parametrize("opening", ["[", '{"a":'], ids=["arrays", "objects"])
 def test_depth_is_counted_before_it_is_parsed(opening: str) -> None:
     raw = ('{"a":' + opening * MAX_CONTAINERS).encode()

@@ -1,6 +1,7 @@
 """The login token: exactly its members, each of its form, and nothing that is believed."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,16 @@ def test_a_member_of_another_form_is_refused_by_name(member: str, value: object)
 def test_an_oversize_token_is_refused_unread() -> None:
     with pytest.raises(ValueError, match="10001 bytes where 10000 are allowed"):
         AuthToken.parse(TOKEN.to_json() + b" " * (MAX_TOKEN_BYTES + 1 - len(TOKEN.to_json())))
+
+
+def test_the_largest_values_are_read() -> None:
+    token = replace(
+        TOKEN,
+        signature=bytes(1024),
+        agent_version="v" * 64,
+        card=CardDescription(interface="contactless", atr=bytes(33)),
+    )
+    assert AuthToken.parse(token.to_json()) == token
 
 
 def test_the_largest_card_certificate_fits() -> None:
