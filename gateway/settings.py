@@ -24,6 +24,7 @@ from gateway.settings_checks import (
     NotEmpty,
     Origin,
     OutputFile,
+    PolicyIdentifier,
     PrivateFolder,
     RedisURL,
     SecretFile,
@@ -82,6 +83,8 @@ class TrustSettings(_Table):
     """Files with the authorities that issue to persons, at least one; none is taken from a card."""
     crls: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
     """Files with the revocation lists, at least one; without a valid list nobody gets in."""
+    policies: Annotated[tuple[PolicyIdentifier, ...], Field(strict=False)] = ()
+    """Certificate policies (OIDs) of which a path must have one; default: none demanded."""
 
 
 class LoginSettings(_Table):

@@ -6,6 +6,7 @@ context holds its folder; settings that a program builds around other paths are 
 
 import ipaddress
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from cps.authtoken.frame import require_origin
 from gateway.redis_address import RedisAddress
+
+
+_OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,30}")
+_ANY_POLICY = "2.5.29.32.0"
 
 
 def _resolve(value: object, info: ValidationInfo) -> object:
@@ -149,6 +154,14 @@ def _require_version(value: str) -> str:
     return value
 
 
+def _require_policy(value: str) -> str:
+    if not _OBJECT_IDENTIFIER.fullmatch(value):
+        raise ValueError(f"{value!r} is not an object identifier like 1.2.250.1")
+    if value == _ANY_POLICY:
+        raise ValueError("anyPolicy demands nothing; leave the list empty for that")
+    return value
+
+
 def _require_one(values: tuple[object, ...]) -> tuple[object, ...]:
     if not values:
         raise ValueError("at least one is wanted")
@@ -175,6 +188,8 @@ Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_requi
 """A name that people read."""
 Audience = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_require_token)]
 """A name that programs read."""
+PolicyIdentifier = Annotated[str, AfterValidator(_require_policy)]
+"""The OID of a certificate policy, in dotted decimal."""
 ListenAddress = Annotated[str, AfterValidator(_require_address)]
 """An IP address, never a name."""
 Version = Annotated[str, AfterValidator(_require_version)]

@@ -16,7 +16,7 @@ from gateway.login.rules import AccessRules
 from gateway.login.signature import require_fitting_key, require_valid
 from gateway.trust.certificate import load_certificate
 from gateway.trust.crl import RevocationLists
-from gateway.trust.path import require_chain
+from gateway.trust.path import PathVerifier
 from gateway.trust.profile import CardProfile, require_authentication_profile
 from gateway.trust.store import TrustStore
 
@@ -32,7 +32,8 @@ class LoginVerifier:
         :param origin: the portal's own, in the one spelling of
             :func:`cps.authtoken.frame.require_origin`; never taken from a request.
         """
-        self._store = store
+        self._environment = store.environment
+        self._paths = PathVerifier(store)
         self._revocation = revocation
         self._rules = rules
         self._origin = origin
@@ -52,9 +53,9 @@ class LoginVerifier:
         leaf = _read_certificate(token)  # 3
         key = require_fitting_key(token.algorithm, leaf)  # 4
         require_valid(key, self._signed_message(token, challenge), token.signature)  # 5
-        chain = require_chain(leaf, self._store, now)  # 6
+        chain = self._paths.require_chain(leaf, now)  # 6
         profile = require_authentication_profile(  # 7
-            chain.leaf, environment=self._store.environment
+            chain.leaf, environment=self._environment
         )
         self._revocation.require_good(chain, now)  # 8
         identity = _identity(chain.leaf, profile)  # 9

@@ -14,6 +14,7 @@ from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
 from gateway.identity import CardKind
 from gateway.trust.holder import Holder, read_holder
+from gateway.trust.rfc5280 import FOREIGN_PURPOSES
 from gateway.trust.store import Environment
 
 CARD_CATEGORY = x509.ObjectIdentifier("1.2.250.1.71.1.2.5")
@@ -24,8 +25,13 @@ TOKEN_ID = x509.ObjectIdentifier("1.2.250.1.71.1.2.3")
 """PrintableString: the issuer's number, a slash, the card's number."""
 PROFESSION = x509.ObjectIdentifier("1.2.250.1.71.1.2.7")
 """Table G15, INTEGER."""
+SPECIALITIES = x509.ObjectIdentifier("1.2.250.1.71.4.2.5")
+"""Table R01, SEQUENCE OF UTF8String."""
 USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
 """A name of the Microsoft directory, as otherName in subjectAltName, UTF8String."""
+
+PRIVATE_EXTENSIONS = frozenset({CARD_CATEGORY, CARD_TYPE, TOKEN_ID, PROFESSION, SPECIALITIES})
+"""All that is read here, and may therefore be critical."""
 
 CATEGORIES: Mapping[Environment, bytes] = MappingProxyType({"production": b"\x00", "test": b"\x80"})
 """The one category (G01) let in: a real card, or a test card.
@@ -104,6 +110,8 @@ def require_purpose(leaf: x509.Certificate) -> None:
             raise LoginRejectedError(
                 ErrorCode.CERT_PURPOSE, f"extKeyUsage: no {purpose.dotted_string}"
             )
+    if not FOREIGN_PURPOSES.isdisjoint(extended):
+        raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "extKeyUsage: more than authentication")
     try:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:

@@ -39,6 +39,8 @@ class TrustStore:
     environment: Environment
     anchors: tuple[x509.Certificate, ...]
     intermediates: tuple[x509.Certificate, ...]
+    policies: frozenset[x509.ObjectIdentifier] = frozenset()
+    """Certificate policies of which every path must have one; empty for no demand."""
 
     @classmethod
     def load(cls, trust: TrustSettings, environment: Environment, now: datetime) -> Self:
@@ -60,7 +62,12 @@ class TrustStore:
             _load_intermediate(file, anchors, environment=environment, now=now)
             for file in trust.intermediates
         )
-        return cls(environment=environment, anchors=anchors, intermediates=intermediates)
+        return cls(
+            environment=environment,
+            anchors=anchors,
+            intermediates=intermediates,
+            policies=frozenset(map(x509.ObjectIdentifier, trust.policies)),
+        )
 
     def authorities(self) -> tuple[x509.Certificate, ...]:
         """Return the anchors and the intermediates."""

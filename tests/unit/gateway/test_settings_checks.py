@@ -37,6 +37,20 @@ def folder(tmp_path: Path) -> Path:
         ),
         pytest.param("trust", 'crls = ["."]', "trust.crls[0]", "is not a file", id="a folder"),
         pytest.param(
+            "trust",
+            'policies = ["1.2.x"]',
+            "trust.policies[0]",
+            "not an object identifier",
+            id="policy",
+        ),
+        pytest.param(
+            "trust",
+            'policies = ["2.5.29.32.0"]',
+            "trust.policies[0]",
+            "anyPolicy demands nothing",
+            id="any policy",
+        ),
+        pytest.param(
             "login", 'card_types = ["XXX"]', "login.card_types[0]", "'CPS', 'CPF'", id="card type"
         ),
         pytest.param(

@@ -1,17 +1,20 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from cps.authtoken.codes import ErrorCode
-from cps.issuer.hierarchy import create_intermediate, create_root
-from cps.issuer.leaf import Purpose
+from cps.issuer.hierarchy import Authority, create_intermediate, create_root
+from cps.issuer.leaf import TOKEN_PREFIX, Purpose, card_category, profession, token_id
 from gateway.trust.certificate import load_certificate
-from gateway.trust.path import require_chain
+from gateway.trust.path import ISSUERS_KEPT, PathVerifier, require_chain
+from gateway.trust.rfc5280 import PathInputs, PathState
 from gateway.trust.store import TrustStore
+from gateway.trust.strength import LOGIN_STRENGTH
 from tests.support import pki
 from tests.support.trust import (
     extension,
@@ -224,8 +227,20 @@ REFUSED: Mapping[str, tuple[Callable[[], x509.Certificate], ErrorCode]] = {
         lambda: replacing(UNKNOWN, critical=True),
         ErrorCode.CERT_UNTRUSTED,
     ),
-    "critical certificatePolicies": (
-        lambda: replacing(POLICIES, critical=True),
+    "more purposes than logging in": (
+        lambda: replacing(
+            x509.ExtendedKeyUsage(
+                [
+                    ExtendedKeyUsageOID.CLIENT_AUTH,
+                    ExtendedKeyUsageOID.SMARTCARD_LOGON,
+                    ExtendedKeyUsageOID.OCSP_SIGNING,
+                ]
+            )
+        ),
+        ErrorCode.CERT_PURPOSE,
+    ),
+    "a policy twice": (
+        lambda: replacing(x509.CertificatePolicies([*POLICIES, *POLICIES])),
         ErrorCode.CERT_UNTRUSTED,
     ),
     "name constraints": (lambda: replacing(CONSTRAINTS), ErrorCode.CERT_UNTRUSTED),
@@ -241,6 +256,148 @@ def test_a_certificate_is_refused_with_its_code(case: str) -> None:
     make, code = REFUSED[case]
     with refuses(code):
         require_chain(make(), trust_store(), pki.NOW)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [POLICIES, card_category(0x80), profession(10), token_id(TOKEN_PREFIX, pki.CARD_NUMBER)],
+    ids=["policies", "category", "profession", "token id"],
+)
+def test_an_extension_that_is_heeded_may_be_critical(value: x509.ExtensionType) -> None:
+    assert require_chain(replacing(value, critical=True), trust_store(), pki.NOW)
+
+
+@pytest.mark.parametrize(
+    ("policies", "accepted"),
+    [
+        (["1.2.3"], True),
+        (["1.2.3", "1.2.4"], True),
+        (["1.2.4"], False),
+        ([], True),
+    ],
+    ids=["the one it has", "one of two", "another", "none demanded"],
+)
+def test_a_policy_is_demanded_where_the_settings_name_some(
+    policies: list[str], accepted: bool
+) -> None:
+    store = replace(trust_store(), policies=frozenset(map(x509.ObjectIdentifier, policies)))
+    leaf = replacing(POLICIES)
+    if accepted:
+        assert require_chain(leaf, store, pki.NOW).leaf == leaf
+    else:
+        with refuses(ErrorCode.CERT_POLICY):
+            require_chain(leaf, store, pki.NOW)
+
+
+def test_a_certificate_without_policy_is_refused_where_one_is_demanded() -> None:
+    store = replace(trust_store(), policies=frozenset({x509.ObjectIdentifier("1.2.3")}))
+    with refuses(ErrorCode.CERT_POLICY):
+        require_chain(pki.leaf(without=[POLICIES.oid]), store, pki.NOW)
+
+
+def test_the_real_test_card_stands_under_its_published_policy() -> None:
+    published, other = (
+        frozenset({x509.ObjectIdentifier(f"1.2.250.1.213.1.7.2.1.1.1.{last}")}) for last in (1, 2)
+    )
+    leaf = real_certificate("test-igcsante-auth-CPE-STANDARD.pem")
+    assert require_chain(leaf, replace(real_store(), policies=published), REAL_NOW)
+    with refuses(ErrorCode.CERT_POLICY):
+        require_chain(leaf, replace(real_store(), policies=other), REAL_NOW)
+
+
+def intermediate_with(*extensions: x509.Extension[x509.ExtensionType]) -> Authority:
+    """Return our intermediate with further extensions."""
+    ours = pki.hierarchy()
+    good = ours.intermediate.certificate
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(good.subject)
+        .issuer_name(good.issuer)
+        .public_key(good.public_key())
+        .serial_number(good.serial_number)
+        .not_valid_before(good.not_valid_before_utc)
+        .not_valid_after(good.not_valid_after_utc)
+    )
+    for each in (*good.extensions, *extensions):
+        builder = builder.add_extension(each.value, each.critical)
+    return replace(ours.intermediate, certificate=builder.sign(ours.root.key, hashes.SHA256()))
+
+
+def chain_under(authority: Authority, leaf: x509.Certificate) -> object:
+    store = replace(trust_store(), intermediates=(authority.certificate,))
+    return require_chain(leaf, store, pki.NOW)
+
+
+def test_an_authority_that_demands_a_policy_is_obeyed_without_any_setting() -> None:
+    demand = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
+    authority = intermediate_with(extension(demand, critical=True))
+    assert chain_under(authority, pki.leaf(issuer=authority))
+    with refuses(ErrorCode.CERT_POLICY):
+        chain_under(authority, pki.leaf(issuer=authority, without=[POLICIES.oid]))
+
+
+@pytest.mark.parametrize(
+    ("limit", "accepted"),
+    [
+        (x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "FR")])), True),
+        (x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "DE")])), False),
+    ],
+    ids=["inside", "outside"],
+)
+def test_an_authority_bound_to_directory_names_is_refused_whatever_the_name(
+    limit: x509.GeneralName, accepted: bool
+) -> None:
+    """The library's verifier knows no such constraint and refuses: two judges, the stricter wins.
+
+    Our own code tells the two apart.
+    """
+    constraints = x509.NameConstraints(permitted_subtrees=[limit], excluded_subtrees=None)
+    authority = intermediate_with(extension(constraints, critical=True))
+    leaf = pki.leaf(issuer=authority)
+    with refuses(ErrorCode.CERT_UNTRUSTED):
+        chain_under(authority, leaf)
+    state = PathState.start(
+        pki.hierarchy().root.certificate, PathInputs(strength=LOGIN_STRENGTH)
+    ).after_authority(authority.certificate)
+    if accepted:
+        state.require_leaf(leaf)
+    else:
+        with pytest.raises(ValueError, match="outside the permitted"):
+            state.require_leaf(leaf)
+
+
+def test_a_purpose_that_the_authority_may_not_certify_is_refused() -> None:
+    other = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    authority = intermediate_with(extension(other))
+    with refuses(ErrorCode.CERT_UNTRUSTED):
+        chain_under(authority, pki.leaf(issuer=authority))
+
+
+def test_intermediates_are_proven_anew_after_a_minute_and_at_once_when_the_clock_goes_back() -> (
+    None
+):
+    verifier = PathVerifier(trust_store())
+    leaf = pki.leaf()
+    verifier.require_chain(leaf, pki.NOW)
+    first = verifier._issuers
+    verifier.require_chain(leaf, pki.NOW + ISSUERS_KEPT)
+    assert verifier._issuers is first
+    verifier.require_chain(leaf, pki.NOW + ISSUERS_KEPT + SECOND)
+    second = verifier._issuers
+    assert second is not first
+    verifier.require_chain(leaf, pki.NOW)
+    assert verifier._issuers is not second
+
+
+def test_an_authority_that_expires_within_the_minute_is_not_believed_longer() -> None:
+    ours = pki.hierarchy()
+    end = ours.intermediate.certificate.not_valid_after_utc
+    verifier = PathVerifier(trust_store())
+    leaf = pki.leaf(not_before=end - timedelta(days=9), not_after=end + timedelta(days=9))
+    verifier.require_chain(leaf, end - SECOND)
+    verifier.require_chain(leaf, end)
+    with refuses(ErrorCode.CERT_UNTRUSTED):
+        verifier.require_chain(leaf, end + SECOND)
 
 
 def test_an_extension_that_is_not_critical_may_be_unknown() -> None:

@@ -94,6 +94,18 @@ REFUSED: Mapping[str, tuple[Callable[[], x509.Certificate], ErrorCode]] = {
         lambda: replacing(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SMARTCARD_LOGON])),
         ErrorCode.CERT_PURPOSE,
     ),
+    "logon and signing code": (
+        lambda: replacing(
+            x509.ExtendedKeyUsage(
+                [
+                    ExtendedKeyUsageOID.CLIENT_AUTH,
+                    ExtendedKeyUsageOID.SMARTCARD_LOGON,
+                    ExtendedKeyUsageOID.CODE_SIGNING,
+                ]
+            )
+        ),
+        ErrorCode.CERT_PURPOSE,
+    ),
     "keyUsage without digitalSignature": (
         lambda: replacing(key_usage("key_encipherment"), critical=True),
         ErrorCode.CERT_PURPOSE,
