@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.jwk import AgentKey
-from gateway.clock import system_clock
+from gateway.clock import Clock, system_clock
 from gateway.edge.embedded import EmbeddedEngine
-from gateway.edge.relay import create_relay
+from gateway.edge.relay import Signer, create_relay
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash
 from gateway.session.memory import MemorySessionStore
@@ -371,7 +371,12 @@ def raw_request(
 
 @contextmanager
 def running_relay(
-    settings: Settings, control_socket: Path, sessions: SessionStore | None = None
+    settings: Settings,
+    control_socket: Path,
+    sessions: SessionStore | None = None,
+    *,
+    clock: Clock = system_clock,
+    signer: Signer | None = None,
 ) -> Iterator[RunningRelay]:
     """Run the real engine on uvloop in a thread until the block ends."""
     store = sessions or MemorySessionStore(settings.session)
@@ -381,9 +386,9 @@ def running_relay(
         stop = asyncio.Event()
         relay = create_relay(
             settings=settings,
-            clock=system_clock,
+            clock=clock,
             sessions=store,
-            signer=FakeSigner(),
+            signer=signer or FakeSigner(),
             control_socket=control_socket,
         )
         engine = EmbeddedEngine(relay, listen=settings.listen, limits=settings.limits)
@@ -394,7 +399,14 @@ def running_relay(
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+        left = [connection.transport for connection in engine._protocols.connections]
         await engine.stop()
+        # TLS waits half a minute for the farewell of a browser that hung up just now. A loop that
+        # is closed meanwhile warns, which is an error here, and then uvloop never ends.
+        for transport in left:
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0.01)
 
     def main() -> None:
         try:
