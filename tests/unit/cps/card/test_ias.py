@@ -122,7 +122,7 @@ def _cut_points() -> list[int]:
     return [n for n, line in enumerate(STEPS) if line.startswith(("<", "begin", "end"))]
 
 
-@pytest.mark.parametrize("at", _cut_points(), ids=lambda at: f"line {at}: {STEPS[at][:14]}")
+@pytest.mark.parametrize("at", _cut_points(), ids=lambda at: f"line {at} {STEPS[at].split()[0]}")
 def test_a_card_removed_at_any_step_is_removed_and_nothing_else(at: int) -> None:
     connection = ReplayConnection("\n".join([*STEPS[:at], "! removed"]))
     with pytest.raises(CardError) as caught:
