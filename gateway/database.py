@@ -95,7 +95,7 @@ class Database:
     :raises StoreUnavailableError: for a file that SQLite cannot use.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: int = BUSY_SECONDS) -> None:
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
         self._process = os.getpid()

@@ -31,14 +31,14 @@ class Stores:
     """Close the connections; the stores answer nothing afterwards."""
 
 
-def open_stores(settings: Settings, *, wait_seconds: int | None = None) -> Stores:
+def open_stores(settings: Settings, *, wait_seconds: float | None = None) -> Stores:
     """Return the stores that *settings* name, shared with every process that has the same.
 
     An SQLite file is opened at once. A Redis server is only asked later, so that the gateway
     starts while it is away.
 
-    :param wait_seconds: longest wait for one answer; default: the setting. Shorter where a
-        waiting request would hold up others.
+    :param wait_seconds: longest wait for one answer, for a program in which a request that waits
+        holds up others; default: ``limits.store_seconds``.
     :raises ConfigurationError: for files that cannot be used.
     :raises StoreUnavailableError: for a database that SQLite cannot use.
     """

@@ -194,6 +194,29 @@ def test_a_database_does_not_cross_a_fork(
         database.execute("SELECT 1")
 
 
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _exchange(path: Path) -> None:
+    other = path.with_name("other.db")
+    Database(other).close()
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [_remove, _exchange], ids=["removed", "exchanged"])
+def test_a_file_that_is_taken_away_lets_nobody_in(
+    database: Database, path: Path, change: Callable[[Path], None]
+) -> None:
+    database.execute(KEEP, ("a",))
+    change(path)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError):
+            database.execute("SELECT 1")
+        with pytest.raises(StoreUnavailableError), database.transaction():
+            pass
+
+
 @pytest.mark.parametrize(
     "content",
     [
