@@ -223,3 +223,13 @@ def test_list_of_a_hundred_thousand_takes_no_time_to_speak_of() -> None:
     assert len(crl) == 100_000
     last = int.from_bytes(made_up_serials(100_000)[-1], "big")
     assert crl.get_revoked_certificate_by_serial_number(last) is not None
+
+
+def test_list_for_load_tests_has_the_revoked_ones_amid_the_made_up_ones() -> None:
+    leaf = pki.leaf()
+    crl = x509.load_der_x509_crl(pki.big_crl(1001, leaf, number=5))
+    assert len(crl) == 1002
+    assert crl[500].serial_number == leaf.serial_number
+    assert crl.is_signature_valid(pki.hierarchy().intermediate.key.public_key())
+    reason = crl[0].extensions.get_extension_for_class(x509.CRLReason).value.reason
+    assert reason is x509.ReasonFlags.cessation_of_operation
