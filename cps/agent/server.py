@@ -80,7 +80,7 @@ class AgentServer:
 
     def _accept(self) -> asyncio.Protocol:
         assert self._http is not None  # noqa: S101 - set before the server exists
-        if len(self._http.connections) >= self._limits.connections:
+        if len(self._http.open) >= self._limits.connections:
             return _Closing()
         return self._http()
 
@@ -130,6 +130,9 @@ class _HTTPServer(web.Server):
         # A browser that goes away ends its wait at once.
         super().__init__(handler, handler_cancellation=True)
         self._pages = pages
+        self.open: set[_Connection] = set()
+        """Counted from the acceptance on: aiohttp itself counts only once a connection is set up,
+        which a burst of connections would outrun."""
         self._settings: dict[str, Any] = {
             "access_log": None,  # Its lines would hold the request id.
             "keepalive_timeout": limits.header_seconds,
@@ -140,15 +143,22 @@ class _HTTPServer(web.Server):
         }
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(
+        connection = _Connection(
             self, pages=self._pages, loop=asyncio.get_running_loop(), **self._settings
         )
+        self.open.add(connection)
+        return connection
 
 
 class _Connection(web.RequestHandler):
-    def __init__(self, server: web.Server, *, pages: Pages, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(self, server: _HTTPServer, *, pages: Pages, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(server, **settings)
+        self._open = server.open
         self._pages = pages
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._open.discard(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,

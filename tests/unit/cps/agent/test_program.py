@@ -192,7 +192,7 @@ def test_the_program_says_ready_signs_in_and_ends_on_sigterm(
     ) as agent:
         assert agent.stdout is not None
         ready = agent.stdout.readline()
-        assert re.fullmatch(r"ready http://127\.0\.0\.1:\d+\n", ready)
+        assert re.fullmatch(r"ready http://127\.0\.0\.1:\d+\n", ready), agent.communicate()[1]
         browser = Browser(int(ready.rpartition(":")[2]))
         response = browser.request(target=target(gateway))
         refused = browser.request(method="POST")
