@@ -247,14 +247,14 @@ def running_line(
             {"environment": environment, "listen": {}, **tables},
             tls={"tls_certificate": str(certificate), "tls_key": str(key)},
         )
-        places = Places.of(settings)
+        places, patience = Places.of(settings), settings.limits.store_seconds
         signer = AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         )
         with (
             # Two, as the control plane and the relay have each its own.
-            closing(Database(places.database)) as ours,
-            closing(Database(places.database)) as theirs,
+            closing(Database(places.database, busy_seconds=patience)) as ours,
+            closing(Database(places.database, busy_seconds=patience)) as theirs,
             _served(_control_plane(settings, clock, ours, signer), places.control_socket),
             running_relay(
                 settings,

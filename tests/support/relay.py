@@ -91,9 +91,9 @@ class RawServer:
     _open: set[socket.socket] = field(default_factory=set)
 
     @contextmanager
-    def on_port(self) -> Iterator[str]:
-        """Serve on a loopback port and give its address."""
-        listener = socket.create_server(("127.0.0.1", 0))
+    def on_port(self, port: int = 0) -> Iterator[str]:
+        """Serve on a loopback port, any where none is named, and give its address."""
+        listener = socket.create_server(("127.0.0.1", port))
         with self._serving(listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 

@@ -1,6 +1,7 @@
 """An agent in an attacker's hands: each step of the protocol alone, each value at will."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -43,7 +44,9 @@ class Signed:
         )
         return AuthToken(
             rid=self.sent_rid or self.rid,
-            unverified_certificate=self.sent_certificate or self.certificate,
+            unverified_certificate=(
+                self.certificate if self.sent_certificate is None else self.sent_certificate
+            ),
             algorithm="RS256",
             signature=self.signer.sign(message, padding.PKCS1v15(), hashes.SHA256()),
             card=CardDescription(interface=self.interface, atr=CPS3_CONTACT_ATR),
@@ -60,7 +63,13 @@ def new_key() -> AgentKey:
     return AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
 
 
-def claim(line: Line, rid: str, key: AgentKey | None = None, **changes: object) -> Page:
+def claim(
+    line: Line,
+    rid: str,
+    key: AgentKey | None = None,
+    *,
+    changes: Mapping[str, object] | None = None,
+) -> Page:
     """Claim a login.
 
     :param changes: members that replace those of a right claim.
@@ -70,7 +79,7 @@ def claim(line: Line, rid: str, key: AgentKey | None = None, **changes: object) 
         "rid": rid,
         "jwk": (key or new_key()).to_json(),
         "agent": {"name": "cps", "version": "0.1.0", "os": "Linux"},
-        **changes,
+        **(changes or {}),
     }
     page = line.post(CLAIM, json.dumps(members).encode())
     if page.status == 200:
