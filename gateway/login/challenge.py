@@ -57,7 +57,7 @@ class CompletedLogin:
 
 
 class ChallengeStore(Protocol):
-    """Login attempts; each change of state is one atomic statement, exact across processes.
+    """Login attempts; each change of state is one atomic step, whoever else tries it at once.
 
     Every method raises :class:`gateway.errors.StoreUnavailableError` where the store is away, and
     refuses with :class:`gateway.errors.LoginRejectedError`.

@@ -61,4 +61,8 @@ class SessionStore(Protocol):
         """Return the keys of sessions ended after *cursor*, and the cursor for the next call.
 
         Limits are enforced here too, so that an open stream does not outlive its session.
+
+        :param cursor: 0 for the first call, which belongs before the first session is let in.
+        :raises StoreReplacedError: where the store no longer has the past that *cursor* stands
+            for: every session known so far is over. It holds the cursor for the next call.
         """

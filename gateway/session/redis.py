@@ -78,7 +78,7 @@ local function end_session(key, reason)
     count_change()
     redis.call('XADD', ENDED, changes .. '-0', 'key', key, 'reason', reason, 'at', now)
     redis.call('EXPIRE', ENDED, keep)
-    for _, entry in ipairs(redis.call('XRANGE', ENDED, '-', '+', 'COUNT', 10)) do
+    for _, entry in ipairs(redis.call('XRANGE', ENDED, '-', '+', 'COUNT', 2)) do
         if tonumber(entry[2][6]) >= forget_before then
             break
         end
@@ -132,19 +132,20 @@ if seen_era > 0 then
         reached = tonumber(redis.call('HGET', TERMS, seen_term) or -1)
     end
     if seen_era < era then
+        -- What the reader knew ended with its era; who is in here came later.
         return {{1, era, term, changes}}
     end
-    if seen_era > era or tonumber(seen) > reached then
+    if tonumber(seen) > reached then
+        -- The reader saw what is lost here: whoever is in here may have been ended.
         begin_era(math.max(tonumber(now), seen_era + 1, era + 1))
         return {{1, era, term, changes}}
     end
 end
 
-local ended = 0
 local function end_between(index, from, to, reason)
     local keys = redis.call('ZRANGE', index, from, to, 'BYSCORE', 'LIMIT', 0, count)
     for _, key in ipairs(keys) do
-        ended = ended + end_session(key, reason)
+        end_session(key, reason)
     end
 end
 end_between(BY_AGE, '-inf', past_absolute, 'absolute')
@@ -157,10 +158,8 @@ for index, entry in ipairs(entries) do
     keys[index] = entry[2][2]
 end
 if #entries == count then
-    number = tonumber(string.match(entries[count][1], '%d+'))
-end
-if #entries == count or ended >= count then
     more = 1
+    number = tonumber(string.match(entries[count][1], '%d+'))
 end
 return {{0, era, term, number, more, keys}}
 """)

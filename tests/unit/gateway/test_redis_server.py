@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,28 @@ def test_a_server_that_answers_nothing_costs_the_time_allowed() -> None:
         assert known.ask("ECHO", "mine") == b"mine"
         for server in (known, unknown):
             server.close()
+
+
+def test_a_server_is_looked_at_again_after_a_fault() -> None:
+    with redis_process() as process:
+        server = process.server(wait_seconds=0.1)
+        server.ask("PING")
+        with process.paused():
+            refusal(server)
+        process.kill()
+        process.options = ("--replicaof", "127.0.0.1", "1")
+        process.start()
+        assert "replica" in refusal(server)
+        server.close()
+
+
+def test_time_that_is_over_is_no_time_to_ask(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_server.ask("PING")
+    moments = count(step=100)
+    monkeypatch.setattr("gateway.redis_server.time.monotonic", lambda: next(moments))
+    assert "no answer in time" in refusal(redis_server)
 
 
 class FakeServer:
