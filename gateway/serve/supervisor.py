@@ -47,8 +47,9 @@ def serve(settings_path: Path) -> int:
     places = Places.of(settings)
     with _only_gateway(places, settings_path):
         _look_at_trust(settings)
-        # The file may be edited while the gateway runs: every child gets what was read here.
-        order = settings.model_dump_json().encode()
+        # The file may be edited while the gateway runs: every child gets what was read here, and
+        # no more than was written there, because some settings may not be named beside others.
+        order = settings.model_dump_json(exclude_unset=True).encode()
         programs = (
             Program(name="control plane", module="gateway.serve.control", order=order),
             Program(name="edge", module="gateway.serve.edge", order=order),
