@@ -33,6 +33,8 @@ class KnownATR:
 CPS3_CONTACT_ATR = bytes.fromhex("3BAC00402A001225006480000310009000")
 CPS3_CONTACTLESS_ATR = bytes.fromhex("3B8F80010031B86404B0ECC1739401808290000E")
 CPS4_ATR = bytes.fromhex("3B9B188001001225006480040100009044")
+CPS4_T0_ATR = bytes.fromhex("3BDC18FF00001225006480000401009000")
+"""Of the release candidate that speaks T=0 alone."""
 
 # Masks as the issuer's own middleware states them; interface and version bytes may vary. CPS4 comes
 # first: the mask of the CPS3 fits the CPS4 that speaks T=0 only.
@@ -43,11 +45,7 @@ KNOWN_ATRS = (
         atr=bytes.fromhex("3B9B188001001225006480000401009044"),
         mask=b"\xff" * 17,
     ),
-    KnownATR(
-        card=CardType.CPS4,
-        atr=bytes.fromhex("3BDC18FF00001225006480000401009000"),
-        mask=b"\xff" * 17,
-    ),
+    KnownATR(card=CardType.CPS4, atr=CPS4_T0_ATR, mask=b"\xff" * len(CPS4_T0_ATR)),
     KnownATR(
         card=CardType.CPS3,
         atr=CPS3_CONTACT_ATR,

@@ -4,29 +4,27 @@ What must outlive the power is in the image; everything else is made anew at eac
 reset, so that nothing can be forgotten in between.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from cps.apdu import MAX_NE, CommandAPDU, ResponseAPDU
-from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR
+from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR, CPS4_T0_ATR, CardType
 from cps.errors import CardMuteError
-from cps.simulator.command import Command, CommandRefusedError
-from cps.simulator.cps2ter import OldFiles
-from cps.simulator.files import FileSystem
+from cps.simulator.chipdoc import ChipDocCard
+from cps.simulator.command import (
+    GET_RESPONSE,
+    Command,
+    CommandRefusedError,
+    InstructionSet,
+    require_get_response,
+)
+from cps.simulator.ias import OLD_CLASS, IASCard
 from cps.simulator.image import CardImage
-from cps.simulator.keys import KeyRing
-from cps.simulator.objects import DataObjects
-from cps.simulator.security import SecurityState
 from cps.status import SW
 
-CLASS = 0x00
-CHAINED_CLASS = 0x10
-OLD_CLASS = 0xA0
-GET_RESPONSE = 0xC0
 PERFORM_SECURITY_OPERATION = 0x2A
+CHAINING = 0x10
+"""The bit of the class that says: there is more of this command to come."""
 MAX_CHAINED_BYTES = 1024
-
-Instruction = Callable[[Command], bytes]
 
 
 class SoftwareCard:
@@ -34,27 +32,42 @@ class SoftwareCard:
 
     Not for several threads at once: a reader sends one command after another.
 
-    :param contactless: the card lies on a radio reader: there is no PIN, and another key.
+    :param contactless: a CPS3 lies on a radio reader: there is no PIN, and another key.
+    :param t0: a CPS4 of those that speak T=0 alone; by contact a CPS3 always does.
+    :raises ValueError: for a CPS4 on a radio reader, of which nothing is known.
     """
 
-    def __init__(self, image: CardImage, *, contactless: bool = False) -> None:
+    def __init__(self, image: CardImage, *, contactless: bool = False, t0: bool = False) -> None:
         self._image = image
         self._contactless = contactless
+        if image.card is CardType.CPS4:
+            if contactless:
+                raise ValueError("a CPS4 is read by contact alone")
+            self._atr = CPS4_T0_ATR if t0 else CPS4_ATR
+            self._t0 = t0
+        else:
+            self._atr = CPS3_CONTACTLESS_ATR if contactless else CPS3_CONTACT_ATR
+            self._t0 = not contactless
         self._life: _Life | None = None
 
     @property
     def atr(self) -> bytes:
         """Return the answer to reset."""
-        return CPS3_CONTACTLESS_ATR if self._contactless else CPS3_CONTACT_ATR
+        return self._atr
 
     @property
     def t0(self) -> bool:
         """Return whether the protocol is T=0, else it is T=1."""
-        return not self._contactless
+        return self._t0
 
     def power_on(self) -> None:
         """Give power; a card that has it starts anew."""
-        self._life = _Life(self._image, contactless=self._contactless)
+        if self._image.card is CardType.CPS4:
+            # A CPS4 tells how much there is to fetch also where nothing was asked for.
+            self._life = _Life(ChipDocCard(self._image), t0=self._t0, tells_unasked=True)
+        else:
+            card = IASCard(self._image, contactless=self._contactless)
+            self._life = _Life(card, t0=self._t0, tells_unasked=self._t0)
 
     def reset(self) -> None:
         """Forget what was verified, chosen and selected."""
@@ -77,39 +90,18 @@ class SoftwareCard:
 class _Life:
     """From one reset to the next."""
 
-    def __init__(self, image: CardImage, *, contactless: bool) -> None:
-        self._t0 = not contactless
-        security = SecurityState(image, contactless=contactless)
-        files = FileSystem(image, security)
-        keys = KeyRing(image, files, security)
-        objects = DataObjects(image, files, security)
-        old_files = OldFiles(image, security)
-        instructions: dict[int, Instruction] = {
-            0x20: security.verify,
-            0x22: keys.manage_security_environment,
-            0x24: security.change,
-            PERFORM_SECURITY_OPERATION: keys.perform_security_operation,
-            0x2C: security.reset_retry_counter,
-            0x84: security.get_challenge,
-            0x88: keys.internal_authenticate,
-            0xA4: files.select,
-            0xB0: files.read_binary,
-            0xCB: objects.get_data,
-            0xD6: files.update_binary,
-        }
-        self._classes: dict[int, dict[int, Instruction]] = {
-            CLASS: instructions,
-            CHAINED_CLASS: instructions,
-            OLD_CLASS: {0xA4: old_files.select, 0xB0: old_files.read_binary},
-        }
+    def __init__(self, instructions: InstructionSet, *, t0: bool, tells_unasked: bool) -> None:
+        self._instructions = instructions
+        self._t0 = t0
+        self._tells_unasked = tells_unasked
         self._unread = b""
-        self._unread_class = CLASS
+        self._unread_class = 0x00
         self._chained: Command | None = None
 
     def execute(self, raw: bytes) -> ResponseAPDU:
         """Return the answer to one raw command."""
         chained, self._chained = self._chained, None
-        fetching = raw[:2] == bytes((self._unread_class, GET_RESPONSE))
+        fetching = bool(self._unread) and raw[:2] == bytes((self._unread_class, GET_RESPONSE))
         if not fetching:
             self._unread = b""
         try:
@@ -122,17 +114,9 @@ class _Life:
             return ResponseAPDU(sw=SW.MEMORY_FAILURE)
 
     def _run(self, apdu: CommandAPDU, chained: Command | None) -> ResponseAPDU:
-        instructions = self._classes.get(apdu.cla)
-        if instructions is None:
-            raise CommandRefusedError(SW.CLA_NOT_SUPPORTED)
-        instruction = instructions.get(apdu.ins)
-        if apdu.ins == GET_RESPONSE:
-            # What was to fetch, if anything, was left by a command of another class.
-            raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
-        if instruction is None:
-            raise CommandRefusedError(SW.INS_NOT_SUPPORTED)
+        instruction = self._instructions.find(apdu.cla, apdu.ins)
         command = _joined(chained, apdu)
-        if apdu.cla == CHAINED_CLASS:
+        if apdu.cla & CHAINING:
             if apdu.ins != PERFORM_SECURITY_OPERATION:
                 raise CommandRefusedError(SW.CHAINING_NOT_SUPPORTED)
             if len(command.data) > MAX_CHAINED_BYTES:
@@ -140,22 +124,17 @@ class _Life:
             self._chained = command
             return ResponseAPDU(sw=SW.SUCCESS)
         data = instruction(command)
-        if not self._t0 and apdu.ne is None:
-            # Nothing was asked for.
+        if apdu.ne is None and not self._tells_unasked:
             return ResponseAPDU(sw=SW.SUCCESS)
         # T=0 carries data one way in one exchange: the host fetches what a command with data got.
-        now = 0 if self._t0 and apdu.data else command.ne
+        at_once = apdu.ne is not None and not (self._t0 and apdu.data)
+        now = command.ne if at_once else 0
         data, self._unread, self._unread_class = data[:now], data[now:], apdu.cla
         return ResponseAPDU(data=data, sw=self._more() if self._unread else SW.SUCCESS)
 
     def _get_response(self, apdu: CommandAPDU) -> ResponseAPDU:
         """Return what is unread, or a part of it; the rest can be fetched with the next one."""
-        if (apdu.p1, apdu.p2) != (0x00, 0x00):
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
-        if apdu.data:
-            raise CommandRefusedError(SW.WRONG_LENGTH)
-        if not self._unread:
-            raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
+        require_get_response(apdu.p1, apdu.p2, apdu.data)
         ne = apdu.ne or MAX_NE
         if ne > len(self._unread):
             raise CommandRefusedError(0x6C00 | len(self._unread))

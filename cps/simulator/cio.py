@@ -1,4 +1,4 @@
-"""The directory files of PKCS#15, as real cards have them: what the card says it holds.
+"""The directory files of PKCS#15, as real CPS3 have them: what the card says it holds.
 
 Whatever of a real card is published is here to the byte, its mistakes included: bit strings with
 eight unused bits, a PUK whose identifier the PIN does not name, keys without algorithm references.
@@ -44,13 +44,17 @@ class KeyObject:
     """How a key pair and its certificate are described."""
 
     number: int
-    """1 signature, 2 authentication, 3 technical: the last byte of the identifier."""
+    """1 signature, 2 authentication, 3 technical: the last byte of the names of its files."""
+    identifier_end: int
+    """The last byte of the identifier."""
+    reference: int
+    """What the key is called in commands."""
     name: str
     """Behind ``CPS_PRIV_`` and ``CPS_PUB_``."""
     certificate_label: str
     flags: bytes
     """Bit string; empty where the entry has neither flags nor a PIN."""
-    rules: tuple[bytes, ...]
+    rules: tuple[bytes, ...] = ()
     """Access rules made by :func:`rule`."""
     usage: bytes
     """Bit string, of the private key."""
@@ -60,12 +64,7 @@ class KeyObject:
     @property
     def identifier(self) -> bytes:
         """Return what ties private key, public key and certificate together."""
-        return CONTACT_AID + bytes((self.number,))
-
-    @property
-    def reference(self) -> int:
-        """Return the key's reference in commands."""
-        return 0x80 | self.number
+        return CONTACT_AID + bytes((self.identifier_end,))
 
 
 def ef_dir(entries: tuple[tuple[bytes, str, bytes], ...]) -> bytes:
@@ -87,7 +86,7 @@ def ef_dir(entries: tuple[tuple[bytes, str, bytes], ...]) -> bytes:
 
 def odf(files: tuple[tuple[int, bytes], ...]) -> bytes:
     """Return the object directory; each entry is the kind's tag and a path from the MF."""
-    return b"".join(tlv.encode(tag, _path(path)) for tag, path in files)
+    return b"".join(tlv.encode(tag, path_to(path)) for tag, path in files)
 
 
 def token_info(label: str, made_at: datetime) -> bytes:
@@ -98,19 +97,19 @@ def token_info(label: str, made_at: datetime) -> bytes:
     algorithms = (
         tlv.encode(
             0x30,
-            _integer(number),
-            _integer(mechanism),
+            integer(number),
+            integer(mechanism),
             tlv.encode(0x05),
             tlv.encode(0x03, bytes.fromhex(use)),
             tlv.encode(0x06, bytes.fromhex(oid)),
-            _integer(reference),
+            integer(reference),
         )
         for number, mechanism, use, oid, reference in ALGORITHMS
     )
     moment = made_at.astimezone(UTC).strftime("%Y%m%d%H%M%SZ").encode("ascii")
     return tlv.encode(
         0x30,
-        _integer(0),
+        integer(0),
         text("SIMULATEUR"),
         tlv.encode(0x80, label.encode("ascii")),
         tlv.encode(0x03, READ_ONLY_AND_LOGIN_REQUIRED),
@@ -162,9 +161,9 @@ def private_key_entry(key: KeyObject) -> bytes:
             tlv.encode(0x03, key.usage),
             tlv.encode(0x01, b"\xff"),
             tlv.encode(0x03, NATIVE_KEY_ACCESS),
-            _integer(key.reference),
+            integer(key.reference),
         ),
-        tlv.encode(0xA1, tlv.encode(0x30, _path(b""), _integer(KEY_BITS))),
+        tlv.encode(0xA1, tlv.encode(0x30, path_to(b""), integer(KEY_BITS))),
     )
 
 
@@ -177,9 +176,9 @@ def public_key_entry(key: KeyObject, path: bytes) -> bytes:
             0x30,
             tlv.encode(0x04, key.identifier),
             tlv.encode(0x03, key.public_usage),
-            _integer(key.reference),
+            integer(key.reference),
         ),
-        tlv.encode(0xA1, tlv.encode(0x30, _path(path), _integer(KEY_BITS))),
+        tlv.encode(0xA1, tlv.encode(0x30, path_to(path), integer(KEY_BITS))),
     )
 
 
@@ -197,7 +196,7 @@ def certificate_entry(key: KeyObject, path: bytes) -> bytes:
             tlv.encode(0x30, rule("0780"), rule("0640", authenticated_by=1)),
         ),
         tlv.encode(0x30, tlv.encode(0x04, key.identifier)),
-        tlv.encode(0xA1, tlv.encode(0x30, _path(path))),
+        tlv.encode(0xA1, tlv.encode(0x30, path_to(path))),
     )
 
 
@@ -210,7 +209,7 @@ def data_entry(label: str, flags: bytes, path: bytes) -> bytes:
         0x30,
         tlv.encode(0x30, common),
         tlv.encode(0x30, text("CPS")),
-        tlv.encode(0xA1, _path(path)),
+        tlv.encode(0xA1, path_to(path)),
     )
 
 
@@ -248,9 +247,9 @@ def _authentication_object(
         tlv.encode(0x03, bytes.fromhex(flags)),
         # ASCII digits; the least, the stored and the greatest length.
         tlv.encode(0x0A, b"\x01"),
-        _integer(digits),
-        _integer(STORED_BYTES),
-        _integer(digits),
+        integer(digits),
+        integer(STORED_BYTES),
+        integer(digits),
         tlv.encode(0x80, bytes((reference,))),
         pad,
     )
@@ -262,10 +261,11 @@ def _authentication_object(
     )
 
 
-def _path(path: bytes) -> bytes:
+def path_to(path: bytes) -> bytes:
+    """Return a path from the MF down, or from the application, or none."""
     return tlv.encode(0x30, tlv.encode(0x04, path))
 
 
-def _integer(value: int) -> bytes:
-    """Return a DER INTEGER of at least 0: one with its first bit set gets a byte in front."""
+def integer(value: int) -> bytes:
+    """Return an INTEGER of at least 0: one with its first bit set gets a byte in front."""
     return tlv.encode(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big"))

@@ -1,5 +1,8 @@
 """The card's file tree: which file is current, what it says of itself, reading and writing it."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from cps import tlv
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.image import CardImage, FileImage
@@ -7,11 +10,20 @@ from cps.simulator.security import SecurityState
 from cps.status import SW
 
 MF = b"\x3f\x00"
+
+# How SELECT names a file, by P1.
+BY_IDENTIFIER = 0x00
+ELEMENTARY_BELOW = 0x02
+PARENT = 0x03
+BY_NAME = 0x04
+BY_PATH = 0x08
+BY_PATH_FROM_HERE = 0x09
+
+# What SELECT answers, by P2.
 RETURN_FCI = 0x00
 RETURN_FCP = 0x04
 RETURN_NOTHING = 0x0C
 
-FCP_TEMPLATE = 0x62
 DEDICATED = b"\x38"
 TRANSPARENT = b"\x01"
 ACTIVATED = b"\x05"
@@ -19,12 +31,25 @@ ACTIVATED = b"\x05"
 ALL_SIX = b"\x7b"
 UPDATE, READ = 4, 5
 
+Describe = Callable[[FileImage], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectManners:
+    """How one generation of cards takes SELECT."""
+
+    ways: frozenset[int]
+    """The values of P1 it knows."""
+    answers: Mapping[int, Describe]
+    """What it tells of the selected file, by the values of P2 it knows."""
+
 
 class FileSystem:
     """The tree and the current file of one power-on."""
 
-    def __init__(self, image: CardImage, security: SecurityState) -> None:
+    def __init__(self, image: CardImage, security: SecurityState, manners: SelectManners) -> None:
         self._image = image
+        self._manners = manners
         self._security = security
         self._files = {file.path: file for file in image.files}
         self._current_df = MF
@@ -36,18 +61,14 @@ class FileSystem:
         return self._current_df
 
     def select(self, command: Command) -> bytes:
-        """Run SELECT and return the file control parameters where they are wanted.
-
-        The MF has none to return. The card keeps no FCI: to ask for one (P2=00) works on the MF
-        alone.
-        """
-        if command.p2 not in (RETURN_FCI, RETURN_FCP, RETURN_NOTHING):
+        """Run SELECT and return what the card tells of the file."""
+        describe = self._manners.answers.get(command.p2)
+        if describe is None:
             raise CommandRefusedError(SW.INCORRECT_P1_P2)
         file = self._find(command)
-        if command.p2 == RETURN_FCI and file.path != MF:
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
+        answer = describe(file)
         self._make_current(file)
-        return b"" if command.p2 == RETURN_NOTHING or file.path == MF else _fcp(file)
+        return answer
 
     def read_binary(self, command: Command) -> bytes:
         """Run READ BINARY on the current file, or on the one a short identifier in P1 names.
@@ -80,6 +101,8 @@ class FileSystem:
         return b""
 
     def _find(self, command: Command) -> FileImage:
+        if command.p1 not in self._manners.ways:
+            raise CommandRefusedError(SW.INCORRECT_P1_P2)
         match command.p1:
             case 0x00:
                 return self._by_identifier(command.data)
@@ -91,12 +114,10 @@ class FileSystem:
                 return self._by_name(command.data)
             case 0x08:
                 return self._by_path(MF + _identifiers(command.data))
-            case 0x09:
+            case _:
                 path = _identifiers(command.data)
                 # The card takes a path from the MF here too, wherever it stands.
                 return self._by_path(path if path[:2] == MF else self._current_df + path)
-            case _:
-                raise CommandRefusedError(SW.INCORRECT_P1_P2)
 
     def _by_identifier(self, data: bytes) -> FileImage:
         fid = _identifier(data or MF)
@@ -180,23 +201,15 @@ def _identifiers(data: bytes) -> bytes:
     return data
 
 
-def _fcp(file: FileImage) -> bytes:
-    """Return the file control parameters, template 62."""
+def nothing(file: FileImage) -> bytes:
+    """Tell nothing of a selected file."""
+    return b""
+
+
+def plain_parameters(file: FileImage) -> bytes:
+    """Return what every card tells first: a file's size and kind, its identifier, its name."""
     if file.content is None:
-        kind = tlv.encode(0x82, DEDICATED) + tlv.encode(0x83, file.fid)
-        if file.aid is not None:
-            kind += tlv.encode(0x84, file.aid)
-    else:
-        short = b"" if file.sfi is None else bytes((file.sfi << 3,))
-        kind = (
-            tlv.encode(0x80, len(file.content).to_bytes(2, "big"))
-            + tlv.encode(0x82, TRANSPARENT)
-            + tlv.encode(0x83, file.fid)
-            + tlv.encode(0x88, short)
-        )
-    rules = tlv.encode(
-        0xA1,
-        tlv.encode(0x8C, ALL_SIX, file.contact),
-        tlv.encode(0x9C, ALL_SIX, file.contactless),
-    )
-    return tlv.encode(FCP_TEMPLATE, kind, rules, tlv.encode(0x8A, ACTIVATED))
+        parameters = tlv.encode(0x82, DEDICATED) + tlv.encode(0x83, file.fid)
+        return parameters + (b"" if file.aid is None else tlv.encode(0x84, file.aid))
+    size = len(file.content).to_bytes(2, "big")
+    return tlv.encode(0x80, size) + tlv.encode(0x82, TRANSPARENT) + tlv.encode(0x83, file.fid)

@@ -1,4 +1,4 @@
-"""What the card does with its RSA keys: authenticate, sign, decipher."""
+"""What a CPS3 does with its RSA keys: authenticate, sign, decipher."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from cps.simulator.files import FileSystem
 from cps.simulator.hashing import BLOCK_BYTES, SHA1, SHA256
 from cps.simulator.image import CardImage, KeyImage
 from cps.simulator.security import NEVER, SecurityState
+from cps.simulator.signing import DIGEST_INFO, modulus_bytes, raw, sign
 from cps.status import SW
 
 SIGN, AUTHENTICATE, DECIPHER = range(3)
@@ -24,10 +25,6 @@ KEY_REFERENCES = (0x83, 0x84)
 
 HASHES = {0x10: SHA1, 0x40: SHA256}
 SIGNATURE_HASHES = {0x12: SHA1, 0x42: SHA256}
-DIGEST_INFO = {
-    SHA1: bytes.fromhex("3021300906052B0E03021A05000414"),
-    SHA256: bytes.fromhex("3031300D060960864801650304020105000420"),
-}
 ALGORITHMS = {
     FOR_AUTHENTICATION: {0x02},
     FOR_HASH: set(HASHES),
@@ -84,10 +81,10 @@ class KeyRing:
         if command.p1 != 0x00 or command.p2 != 0x00:
             raise CommandRefusedError(SW.INCORRECT_P1_P2)
         key = self._usable_key(FOR_AUTHENTICATION, AUTHENTICATE)
-        limit = _modulus_bytes(key) * AUTHENTICATE_PERCENT // 100
+        limit = modulus_bytes(key) * AUTHENTICATE_PERCENT // 100
         if not 1 <= len(command.data) <= limit:
             raise CommandRefusedError(SW.WRONG_LENGTH)
-        return _sign(key, command.data)
+        return sign(key, command.data)
 
     def perform_security_operation(self, command: Command) -> bytes:
         """Run PERFORM SECURITY OPERATION: HASH, COMPUTE DIGITAL SIGNATURE or DECIPHER."""
@@ -123,19 +120,19 @@ class KeyRing:
             digest = self._digest
             if len(digest) != function.digest_bytes:
                 raise CommandRefusedError(SW.CONDITIONS_NOT_SATISFIED)
-            if command.ne != _modulus_bytes(key):
+            if command.ne != modulus_bytes(key):
                 # Said before the digest is used up, so that the host can ask again.
-                raise CommandRefusedError(0x6C00 | _modulus_bytes(key) & 0xFF)
+                raise CommandRefusedError(0x6C00 | modulus_bytes(key) & 0xFF)
         self._digest = b""
-        return _sign(key, DIGEST_INFO[function] + digest)
+        return sign(key, DIGEST_INFO[function] + digest)
 
     def _decipher(self, data: bytes) -> bytes:
         key = self._usable_key(FOR_DECIPHERING, DECIPHER)
-        if len(data) != 1 + _modulus_bytes(key):
+        if len(data) != 1 + modulus_bytes(key):
             raise CommandRefusedError(SW.WRONG_LENGTH)
         if data[:1] != RSA_INDICATOR:
             raise CommandRefusedError(SW.WRONG_DATA)
-        block = _raw(key, data[1:])
+        block = raw(key, data[1:])
         padding, found, plaintext = block[2:].partition(b"\x00")
         if block[:2] != b"\x00\x02" or not found or len(padding) < MIN_PADDING or not plaintext:
             raise CommandRefusedError(SW.WRONG_DATA)
@@ -195,28 +192,3 @@ def _read_hash_input(data: bytes) -> tuple[bytes, bytes]:
     if not 1 <= len(last) <= BLOCK_BYTES:
         raise CommandRefusedError(SW.WRONG_DATA)
     return imported, last
-
-
-def _modulus_bytes(key: KeyImage) -> int:
-    return key.private_key.key_size // 8
-
-
-def _sign(key: KeyImage, message: bytes) -> bytes:
-    """Return the signature over *message* in a PKCS#1 v1.5 block of type 1."""
-    padding = b"\xff" * (_modulus_bytes(key) - 3 - len(message))
-    return _raw(key, b"\x00\x01" + padding + b"\x00" + message)
-
-
-def _raw(key: KeyImage, block: bytes) -> bytes:
-    """Return *block* raised to the private exponent.
-
-    The library pads only digests it knows, and the card pads anything: hence the bare operation.
-    It is not blinded and its time depends on the key, which a real card could not afford; the keys
-    here are test keys that lie in a file beside it.
-    """
-    numbers = key.private_key.private_numbers()
-    modulus = numbers.public_numbers.n
-    value = int.from_bytes(block, "big")
-    if value >= modulus:
-        raise CommandRefusedError(SW.WRONG_DATA)
-    return pow(value, numbers.d, modulus).to_bytes(_modulus_bytes(key), "big")

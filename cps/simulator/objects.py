@@ -1,28 +1,32 @@
-"""GET DATA: what the card tells of its PINs and keys, never their values."""
+"""GET DATA: what a CPS3 tells of its PINs, keys and security environments, never a secret."""
 
 from cps import tlv
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.files import MF, FileSystem
 from cps.simulator.image import CardImage, KeyImage, ReferenceData
-from cps.simulator.security import SecurityState
+from cps.simulator.security import AUTHENTICATED_BY, SecurityState
 from cps.status import SW
 
 EXTENDED_HEADER_LIST = 0x4D
 WRAPPER = 0x70
 PIN_OBJECT = 0xBF8100
 PRIVATE_KEY_OBJECT = 0xBF9000
+SECURITY_ENVIRONMENT = 0xBFFB00
 OBJECT_NUMBER = 0x7F
 
 # What is asked of an object: a tag with the length 80, "all there is".
 CONTROL_PARAMETERS = bytes.fromhex("A080")
 PIN_SIZES = bytes.fromhex("7F4180")
 KEY_VALUE = bytes.fromhex("7F4880")
+ENVIRONMENT = bytes.fromhex("7B80")
 
 # Which operations the conditions behind it are for: five of a PIN, six of a key.
 PIN_OPERATIONS = b"\xf3"
 KEY_OPERATIONS = b"\x7b"
 # No answer of a real card is known; OpenSC wants the object to be there and no more of it.
 KEY_VALUE_DESCRIPTION = bytes.fromhex("800105")
+USER_PASSWORD = b"\x08"
+"""How a security environment says that a PIN is to be given."""
 
 
 class DataObjects:
@@ -46,6 +50,8 @@ class DataObjects:
             found = self._pin(number, wanted)
         elif tag - number == PRIVATE_KEY_OBJECT:
             found = self._private_key(number, wanted)
+        elif tag - number == SECURITY_ENVIRONMENT:
+            found = self._environment(number, wanted)
         else:
             raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
         return tlv.encode(WRAPPER, tlv.encode(tag, found))
@@ -59,6 +65,22 @@ class DataObjects:
                 if wanted == PIN_SIZES:
                     size = bytes((entry.length,))
                     return tlv.encode(0x7F41, tlv.encode(0x80, size), tlv.encode(0x81, size))
+        raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
+
+    def _environment(self, number: int, wanted: bytes) -> bytes:
+        """Return which PIN the access conditions mean that name this environment.
+
+        The command is a real program's, the answer what that program takes: a real one is not
+        published.
+        """
+        for condition, reference in AUTHENTICATED_BY.items():
+            if condition & 0x0F == number and wanted == ENVIRONMENT:
+                # Asked by radio, where there is no PIN, the card knows none of its environments.
+                self._security.find(reference)
+                if self._files.current_df == MF:
+                    usage = tlv.encode(0x95, USER_PASSWORD)
+                    pin = tlv.encode(0x83, bytes((reference,)))
+                    return tlv.encode(0x7B, tlv.encode(0xA4, usage, pin))
         raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
 
     def _private_key(self, number: int, wanted: bytes) -> bytes:

@@ -1,16 +1,14 @@
-"""PIN and PUK: what was verified since the last reset, and the counters that outlive it."""
+"""What was verified since the last reset, and the counters that outlive it."""
 
 import hmac
-import secrets
 
-from cps.simulator.command import Command, CommandRefusedError
+from cps.simulator.command import CommandRefusedError
 from cps.simulator.image import CardImage, FileImage, KeyImage, ReferenceData
 from cps.status import SW
 
 PIN_REFERENCE = 0x01
 PUK_REFERENCE = 0x02
 PADDED_LENGTH = 8
-MIN_LENGTH = 4
 PAD = b"\xff"
 
 ALWAYS = 0x00
@@ -29,7 +27,7 @@ class SecurityState:
     reset nor the end of the process gives it back.
     """
 
-    def __init__(self, image: CardImage, *, contactless: bool) -> None:
+    def __init__(self, image: CardImage, *, contactless: bool = False) -> None:
         self._image = image
         self._contactless = contactless
         self._verified: set[int] = set()
@@ -38,6 +36,13 @@ class SecurityState:
     def reference_data(self) -> list[ReferenceData]:
         """Return PIN and PUK: by radio there are none."""
         return [] if self._contactless else self._image.reference_data
+
+    def find(self, reference: int) -> ReferenceData:
+        """Return the PIN or PUK that commands call *reference*."""
+        for entry in self.reference_data:
+            if entry.reference == reference:
+                return entry
+        raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
 
     def condition(self, item: FileImage | KeyImage, operation: int) -> int:
         """Return the access condition, one byte, that holds for the interface in use."""
@@ -49,91 +54,29 @@ class SecurityState:
 
     def require(self, item: FileImage | KeyImage, operation: int) -> None:
         """Refuse with 6982 what :meth:`allows` does not allow."""
-        self._require_met(self.condition(item, operation))
+        self.require_met(self.condition(item, operation))
 
-    def verify(self, command: Command) -> bytes:
-        """Run VERIFY; without data it only tells the status and costs no try."""
-        if command.p1 != 0x00:
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
-        entry = self._find(command.p2)
-        if not command.data:
-            self._tell_status(entry)
-            return b""
-        if not MIN_LENGTH <= len(command.data) <= PADDED_LENGTH:
-            raise CommandRefusedError(SW.WRONG_LENGTH)
-        self._require_met(entry.access[VERIFY])
-        self._prove(entry, command.data)
-        self._verified.add(entry.reference)
-        return b""
-
-    def change(self, command: Command) -> bytes:
-        """Run CHANGE REFERENCE DATA: old and new value, or the new one alone after VERIFY."""
-        if command.p1 not in (0x00, 0x01):
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
-        entry = self._find(command.p2)
-        self._require_met(entry.access[CHANGE])
-        if command.p1 == 0x01:
-            if entry.reference not in self._verified:
-                raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
-            self._replace(entry, _new_value(entry, command.data))
-            return b""
-        if len(command.data) not in (2 * entry.length, 2 * PADDED_LENGTH):
-            raise CommandRefusedError(SW.WRONG_LENGTH)
-        half = len(command.data) // 2
-        new = _new_value(entry, command.data[half:])
-        was_verified = entry.reference in self._verified
-        self._prove(entry, command.data[:half])
-        if was_verified:
-            self._verified.add(entry.reference)
-        self._replace(entry, new)
-        return b""
-
-    def reset_retry_counter(self, command: Command) -> bytes:
-        """Run RESET RETRY COUNTER: with the PUK in the data, or after the PUK was verified."""
-        if command.p1 not in (0x00, 0x02, 0x03):
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
-        entry = self._find(command.p2)
-        condition = entry.access[RESET_COUNTER]
-        new = entry.digits
-        if command.p1 == 0x00:
-            new = self._unblock(condition, entry, command.data)
-        else:
-            self._require_met(condition)
-            if command.p1 == 0x02:
-                new = _new_value(entry, command.data)
-            elif command.data:
-                raise CommandRefusedError(SW.WRONG_LENGTH)
-        entry.tries_left = entry.tries_maximum
-        self._replace(entry, new)
-        return b""
-
-    def get_challenge(self, command: Command) -> bytes:
-        """Run GET CHALLENGE: random bytes, as many as are wanted."""
-        if (command.p1, command.p2) != (0x00, 0x00):
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
-        if command.data:
-            raise CommandRefusedError(SW.WRONG_LENGTH)
-        return secrets.token_bytes(command.ne)
-
-    def _unblock(self, condition: int, entry: ReferenceData, data: bytes) -> bytes:
-        """Check the unblocking code at the front of *data* and return the new value behind it."""
-        if condition not in AUTHENTICATED_BY:
+    def require_met(self, condition: int) -> None:
+        """Refuse with 6982 where an access condition is not met now."""
+        if not self._is_met(condition):
             raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
-        unblocking = self._find(AUTHENTICATED_BY[condition])
-        if len(data) not in (PADDED_LENGTH + entry.length, 2 * PADDED_LENGTH):
-            raise CommandRefusedError(SW.WRONG_LENGTH)
-        new = _new_value(entry, data[PADDED_LENGTH:])
-        self._prove(unblocking, data[:PADDED_LENGTH])
-        return new
 
-    def _tell_status(self, entry: ReferenceData) -> None:
-        if entry.reference in self._verified:
-            return
-        _require_usable(entry)
-        raise CommandRefusedError(0x63C0 | entry.tries_left)
+    def is_verified(self, entry: ReferenceData) -> bool:
+        """Return whether a PIN or PUK was given since the last reset, and no wrong one since."""
+        return entry.reference in self._verified
 
-    def _prove(self, entry: ReferenceData, presented: bytes) -> None:
-        _require_usable(entry)
+    def verify(self, entry: ReferenceData, presented: bytes) -> None:
+        """Take *presented* for a try at a PIN or PUK, which is verified from then on."""
+        self.require_met(entry.access[VERIFY])
+        self.prove(entry, presented)
+        self._verified.add(entry.reference)
+
+    def prove(self, entry: ReferenceData, presented: bytes) -> None:
+        """Take *presented* for a try, and refuse with what is left of the tries where it is wrong.
+
+        What was verified is not any more, whether this try is right or wrong.
+        """
+        require_usable(entry)
         self._verified.discard(entry.reference)
         entry.tries_left -= 1
         self._image.commit()
@@ -144,30 +87,38 @@ class SecurityState:
             entry.uses_left -= 1
         self._image.commit()
 
-    def _replace(self, entry: ReferenceData, new: bytes) -> None:
+    def replace(self, entry: ReferenceData, new: bytes) -> None:
+        """Give a PIN new digits; where the disk refuses, it keeps the old ones."""
+        old = entry.digits
         entry.digits = new
-        self._image.commit()
+        try:
+            self._image.commit()
+        except OSError:
+            entry.digits = old
+            raise
+
+    def unblock(self, entry: ReferenceData, new: bytes) -> None:
+        """Let a PIN be tried as often as a new one, with *new* as its digits."""
+        left = entry.tries_left
+        entry.tries_left = entry.tries_maximum
+        try:
+            self.replace(entry, new)
+        except OSError:
+            entry.tries_left = left
+            raise
 
     def _is_met(self, condition: int) -> bool:
         return condition == ALWAYS or AUTHENTICATED_BY.get(condition) in self._verified
 
-    def _require_met(self, condition: int) -> None:
-        if not self._is_met(condition):
-            raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
 
-    def _find(self, reference: int) -> ReferenceData:
-        for entry in self.reference_data:
-            if entry.reference == reference:
-                return entry
-        raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
-
-
-def _require_usable(entry: ReferenceData) -> None:
+def require_usable(entry: ReferenceData) -> None:
+    """Refuse with 6983 a PIN or PUK that may not be tried any more."""
     if entry.tries_left == 0 or entry.uses_left == 0:
         raise CommandRefusedError(SW.AUTHENTICATION_METHOD_BLOCKED)
 
 
-def _new_value(entry: ReferenceData, data: bytes) -> bytes:
+def new_value(entry: ReferenceData, data: bytes) -> bytes:
+    """Return the digits of a new PIN, given alone or padded to 8 bytes."""
     if len(data) not in (entry.length, PADDED_LENGTH):
         raise CommandRefusedError(SW.WRONG_LENGTH)
     digits = data.rstrip(PAD)

@@ -23,12 +23,12 @@ from cps.simulator.cio import PIN_DIGITS, PUK_DIGITS
 from cps.simulator.image import CardImage
 from cps.simulator.personalise import (
     AUTHENTICATION_CERTIFICATE,
-    Credential,
     Person,
     personalise_cps3,
     require_digits,
 )
 from cps.simulator.security import PIN_REFERENCE
+from cps.simulator.tree import Credential
 
 TEST_PIN = "1234"
 TEST_PUK = "12345678"

@@ -35,7 +35,12 @@ def test_a_file_is_read_after_the_pin_alone(card: SoftwareCard) -> None:
 
     assert execute(card, "A0 B0 00 00 10") == b"ACTIVITE FICTIVE".hex().upper() + "9000"
     assert execute(card, "A0 B0 00 09 07") == b"FICTIVE".hex().upper() + "9000"
-    assert execute(card, "A0 B0 00 10 01") == "9402"
+    assert execute(card, "A0 B0 00 12 01") == "9402"
+
+
+def test_there_are_as_many_activities_as_the_new_application_lists(card: SoftwareCard) -> None:
+    for fid, sw in (("4010", "9F07"), ("4011", "9F07"), ("4012", "9404")):
+        assert execute(card, f"A0 A4 00 00 02 {fid}") == sw
 
 
 def test_a_file_beside_the_current_one_is_selected_from_it(card: SoftwareCard) -> None:

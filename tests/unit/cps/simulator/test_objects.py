@@ -49,13 +49,36 @@ def test_key_objects_are_known_from_their_application_alone(card: SoftwareCard) 
 
 
 @pytest.mark.parametrize(
+    ("number", "pin"), [("01", "01"), ("03", "02")], ids=["the PIN's", "the PUK's"]
+)
+def test_a_security_environment_names_the_pin_it_stands_for(
+    card: SoftwareCard, number: str, pin: str
+) -> None:
+    command = f"00 CB 3F FF 0A 4D 08 70 06 BFFB{number} 02 7B80"
+
+    assert send(card, command) == f"700EBFFB{number}0A7B08A4069501088301{pin}9000"
+    send(card, SELECT_APPLICATION)
+    assert send(card, command) == "6A88"
+
+
+def test_by_radio_no_security_environment_is_known() -> None:
+    card = SoftwareCard(cards.image(), contactless=True)
+    card.power_on()
+
+    assert send(card, "00 CB 3F FF 0A 4D 08 70 06 BFFB01 02 7B80 00") == "6A88"
+
+
+@pytest.mark.parametrize(
     ("data", "sw"),
     [
         ("4D 08 70 06 BF8103 02 A080", "6A88"),
         ("4D 08 70 06 BF8100 02 A080", "6A88"),
         ("4D 08 70 06 BF8101 02 A180", "6A88"),
         ("4D 09 70 07 BFA001 03 7F4980", "6A88"),
-        ("4D 08 70 06 BFFB05 02 7B80", "6A88"),
+        ("4D 08 70 06 BFFB00 02 7B80", "6A88"),
+        ("4D 08 70 06 BFFB02 02 7B80", "6A88"),
+        ("4D 08 70 06 BFFB11 02 7B80", "6A88"),
+        ("4D 08 70 06 BFFB01 02 A080", "6A88"),
         ("4D 08 70 06 BF8101 03 A080", "6A80"),
         ("4D 09 70 06 BF8101 02 A080", "6A80"),
         ("4D 08 70 06 BF8101 02 A080 00", "6A80"),

@@ -1,7 +1,11 @@
-"""PIN and PUK through the chip, which is where their status words show."""
+"""The counters that outlive the process, on every card."""
 
 import hmac
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,300 +13,134 @@ import pytest
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from tests.support import cards
-from tests.support.cards import send
 
-VERIFY = "00 20 00 01 04 31323334"
-VERIFY_PADDED = "00 20 00 01 08 31323334FFFFFFFF"
-VERIFY_WRONG = "00 20 00 01 04 39393939"
-VERIFY_PUK = "00 20 00 02 08 3132333435363738"
-VERIFY_WRONG_PUK = "00 20 00 02 08 3030303030303030"
-STATUS = "00 20 00 01 00"
-PIN_COUNTER = "00 CB 3F FF 0A 4D 08 70 06 BF 81 01 02 A0 80"
-PUK_COUNTER = "00 CB 3F FF 0A 4D 08 70 06 BF 81 02 02 A0 80"
+PIN, PUK = 0, 1
+# A process that is killed at the moment when the digits would be compared.
+KILLED = """
+import hmac, os, signal, sys
+from pathlib import Path
+from cps.simulator.chip import SoftwareCard
+from cps.simulator.image import CardImage
+
+card = SoftwareCard(CardImage.open(Path(sys.argv[1])))
+card.power_on()
+hmac.compare_digest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+for command in sys.argv[2:]:
+    card.execute(bytes.fromhex(command))
+"""
+
+Generation = tuple[Callable[[], CardImage], str]
+
+
+@pytest.fixture(params=["cps3", "cps4"])
+def generation(request: pytest.FixtureRequest) -> Generation:
+    """Give a maker of cards and the class of their commands."""
+    return (cards.image, "00") if request.param == "cps3" else (cards.cps4_image, "01")
 
 
 @pytest.fixture
-def card() -> SoftwareCard:
-    return cards.powered_card()
+def path(tmp_path: Path, generation: Generation) -> Path:
+    generation[0]().write(tmp_path / "card.json")
+    return tmp_path / "card.json"
 
 
-def block(card: SoftwareCard) -> None:
-    for _ in range(3):
-        send(card, VERIFY_WRONG)
-    assert send(card, STATUS) == "6983"
+@pytest.fixture
+def verify(generation: Generation) -> str:
+    return f"{generation[1]} 20 00 01 04"
 
 
-@pytest.mark.parametrize("command", [VERIFY, VERIFY_PADDED], ids=["bare", "padded"])
-def test_the_right_pin_is_verified_bare_or_padded(card: SoftwareCard, command: str) -> None:
-    assert send(card, STATUS) == "63C3"
-    assert send(card, command) == "9000"
-    assert send(card, STATUS) == "9000"
+def opened(image: CardImage, verify: str) -> SoftwareCard:
+    """Return a card that takes the PIN: a CPS4 once its application is selected."""
+    card = cards.powered_card(image)
+    if verify.startswith("01"):
+        assert cards.send(card, cards.OPEN_CPS4) == "9000"
+    return card
 
 
-def test_wrong_pins_count_down_and_then_even_the_right_one_is_refused(card: SoftwareCard) -> None:
-    assert [send(card, VERIFY_WRONG) for _ in range(4)] == ["63C2", "63C1", "63C0", "6983"]
-    assert send(card, VERIFY) == "6983"
-    assert send(card, STATUS) == "6983"
-
-
-def test_a_right_pin_gives_all_tries_back(card: SoftwareCard) -> None:
-    send(card, VERIFY_WRONG)
-    send(card, VERIFY)
-
-    assert send(card, VERIFY_WRONG) == "63C2"
-
-
-def test_asking_for_the_status_costs_no_try_with_or_without_a_fifth_byte(
-    card: SoftwareCard,
-) -> None:
-    for _ in range(5):
-        assert send(card, STATUS) == "63C3"
-        assert send(card, "00 20 00 01") == "63C3"
-
-
-def test_a_wrong_pin_ends_what_a_right_one_began(card: SoftwareCard) -> None:
-    send(card, VERIFY)
-    send(card, VERIFY_WRONG)
-
-    assert send(card, STATUS) == "63C2"
-
-
-def test_reset_and_power_off_end_it_too_and_select_does_not(card: SoftwareCard) -> None:
-    send(card, VERIFY)
-    send(card, "00 A4 09 0C 04 3F00 0001")
-    assert send(card, STATUS) == "9000"
-
-    card.reset()
-    assert send(card, STATUS) == "63C3"
-
-    send(card, VERIFY)
-    card.power_off()
-    card.power_on()
-    assert send(card, STATUS) == "63C3"
-
-
-def test_reset_gives_no_try_back(card: SoftwareCard) -> None:
-    send(card, VERIFY_WRONG)
-    card.reset()
-
-    assert send(card, STATUS) == "63C2"
-
-
-@pytest.mark.parametrize(
-    ("command", "sw"),
-    [
-        ("00 20 01 01 04 31323334", "6A86"),
-        ("00 20 00 03 04 31323334", "6A88"),
-        ("00 20 00 81 04 31323334", "6A88"),
-        ("00 20 00 01 03 313233", "6700"),
-        ("00 20 00 01 09 313233343536373839", "6700"),
-        ("00 24 02 01 08 3132333434333231", "6A86"),
-        ("00 24 00 03 08 3132333434333231", "6A88"),
-        ("00 24 00 01 07 31323334343332", "6700"),
-        ("00 24 00 01 0C 313233343433323131313131", "6700"),
-        ("00 24 00 01 08 3132333441424344", "6A80"),
-        ("00 24 00 01 10 31323334FFFFFFFF 343332FFFFFFFFFF", "6A80"),
-        ("00 24 00 01 10 31323334FFFFFFFF 3433323135FFFFFF", "6A80"),
-        ("00 2C 01 01 08 3132333435363738", "6A86"),
-        ("00 2C 02 04 04 34333231", "6A88"),
-        ("00 2C 00 01 08 3132333435363738", "6700"),
-        ("00 2C 00 01 0C 3132333435363738 41424344", "6A80"),
-    ],
-)
-def test_a_malformed_command_is_refused_and_costs_no_try(
-    card: SoftwareCard, command: str, sw: str
-) -> None:
-    assert send(card, command) == sw
-    assert send(card, STATUS) == "63C3"
-
-
-def test_change_wants_the_old_pin_and_the_new_one_holds(card: SoftwareCard) -> None:
-    assert send(card, "00 24 00 01 08 31323334 34333231") == "9000"
-
-    assert send(card, VERIFY) == "63C2"
-    assert send(card, "00 20 00 01 04 34333231") == "9000"
-
-
-def test_change_takes_both_padded(card: SoftwareCard) -> None:
-    assert send(card, "00 24 00 01 10 31323334FFFFFFFF 34333231FFFFFFFF") == "9000"
-    assert send(card, "00 20 00 01 04 34333231") == "9000"
-
-
-def test_a_wrong_old_pin_costs_a_try_and_ends_a_verification(card: SoftwareCard) -> None:
-    send(card, VERIFY)
-
-    assert send(card, "00 24 00 01 08 30303030 31313131") == "63C2"
-    assert send(card, STATUS) == "63C2"
-    assert send(card, VERIFY) == "9000"
-
-
-def test_change_neither_verifies_nor_ends_a_verification(card: SoftwareCard) -> None:
-    send(card, "00 24 00 01 08 31323334 34333231")
-    assert send(card, STATUS) == "63C3"
-
-    send(card, "00 20 00 01 04 34333231")
-    send(card, "00 24 00 01 08 34333231 31323334")
-    assert send(card, STATUS) == "9000"
-
-
-def test_change_with_the_new_pin_alone_wants_a_verification(card: SoftwareCard) -> None:
-    assert send(card, "00 24 01 01 04 34333231") == "6982"
-
-    send(card, VERIFY)
-    assert send(card, "00 24 01 01 04 34333231") == "9000"
-    card.reset()
-    assert send(card, "00 20 00 01 04 34333231") == "9000"
-
-
-def test_a_blocked_pin_cannot_be_changed(card: SoftwareCard) -> None:
-    block(card)
-
-    assert send(card, "00 24 00 01 08 31323334 34333231") == "6983"
-
-
-def test_the_puk_is_never_changed_nor_its_counter_reset(card: SoftwareCard) -> None:
-    send(card, VERIFY_PUK)
-
-    assert send(card, "00 24 00 02 10 3132333435363738 3031323334353637") == "6982"
-    assert send(card, "00 24 01 02 08 3031323334353637") == "6982"
-    assert send(card, "00 2C 02 02 08 3031323334353637") == "6982"
-    assert send(card, "00 2C 00 02 10 3132333435363738 3031323334353637") == "6982"
-
-
-@pytest.mark.parametrize(
-    ("command", "pin"),
-    [
-        ("00 2C 02 01 04 34333231", "34333231"),
-        ("00 2C 02 01 08 34333231FFFFFFFF", "34333231"),
-        ("00 2C 03 01", "31323334"),
-    ],
-    ids=["new pin", "new pin padded", "old pin"],
-)
-def test_after_the_puk_a_blocked_pin_is_unblocked(
-    card: SoftwareCard, command: str, pin: str
-) -> None:
-    block(card)
-    assert send(card, command) == "6982"
-
-    send(card, VERIFY_PUK)
-    assert send(card, command) == "9000"
-
-    assert send(card, STATUS) == "63C3"
-    assert send(card, f"00 20 00 01 04 {pin}") == "9000"
-
-
-def test_unblocking_without_a_new_pin_takes_no_data(card: SoftwareCard) -> None:
-    send(card, VERIFY_PUK)
-
-    assert send(card, "00 2C 03 01 04 34333231") == "6700"
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "00 2C 00 01 10 3132333435363738 34333231FFFFFFFF",
-        "00 2C 00 01 0C 3132333435363738 34333231",
-    ],
-    ids=["padded", "bare"],
-)
-def test_the_puk_may_come_in_the_same_command(card: SoftwareCard, command: str) -> None:
-    block(card)
-
-    assert send(card, command) == "9000"
-    assert send(card, "00 20 00 01 04 34333231") == "9000"
-
-
-def test_a_wrong_puk_in_the_same_command_costs_one_of_its_tries(card: SoftwareCard) -> None:
-    assert send(card, "00 2C 00 01 0C 3030303030303030 34333231") == "63C9"
-    assert send(card, "00 20 00 02 00") == "63C9"
-
-
-def test_ten_wrong_puks_end_the_card(card: SoftwareCard) -> None:
-    block(card)
-    answers = [send(card, VERIFY_WRONG_PUK) for _ in range(11)]
-
-    assert answers[0] == "63C9"
-    assert answers[-2:] == ["63C0", "6983"]
-    assert send(card, VERIFY_PUK) == "6983"
-    assert send(card, "00 2C 02 01 04 34333231") == "6982"
-
-
-def test_the_puk_wears_out(card: SoftwareCard) -> None:
-    for _ in range(100):
-        assert send(card, VERIFY_PUK) == "9000"
-
-    assert send(card, VERIFY_PUK) == "6983"
-
-
-def test_the_verified_puk_is_not_the_pin(card: SoftwareCard) -> None:
-    send(card, VERIFY_PUK)
-    send(card, "00 A4 09 0C 04 3F00 0001")
-    send(card, "00 22 41 A4 06 800102 840182")
-
-    assert send(card, "00 88 00 00 01 00") == "6982"
-    assert send(card, STATUS) == "63C3"
-
-
-def test_the_counters_show_maximum_and_what_is_left(card: SoftwareCard) -> None:
-    send(card, VERIFY_WRONG)
-    send(card, VERIFY_WRONG_PUK)
-    send(card, VERIFY_PUK)
-
-    assert send(card, PIN_COUNTER) == "7016BF810112A0109A01039B0102A1088C06F3000013FF009000"
-    assert send(card, PUK_COUNTER) == "701ABF810216A0149A010A9B010A9D020063A1088C06F3FF00FFFF009000"
-
-
-def test_challenges_differ_and_are_as_long_as_wanted(card: SoftwareCard) -> None:
-    first, second = (send(card, "00 84 00 00 08") for _ in range(2))
-
-    assert len(first) == len(second) == 2 * 8 + 4
-    assert first != second
-    assert send(card, "00 84 01 00 08") == "6A86"
-    assert send(card, "00 84 00 00 01 00") == "6700"
+def tries_left(path: Path, which: int = PIN) -> int:
+    return CardImage.read(path).reference_data[which].tries_left
 
 
 def test_a_try_is_on_the_disk_before_the_digits_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, verify: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "card.json"
-    cards.image().write(path)
     seen: list[int] = []
 
     def die(*_: object) -> bool:
         # As if the process were killed here.
-        seen.append(CardImage.read(path).reference_data[0].tries_left)
+        seen.append(tries_left(path))
         raise KeyboardInterrupt
 
     with CardImage.open(path) as image:
-        card = cards.powered_card(image)
+        card = opened(image, verify)
         monkeypatch.setattr(hmac, "compare_digest", die)
         with pytest.raises(KeyboardInterrupt):
-            send(card, VERIFY)
+            cards.send(card, f"{verify} 31323334")
 
     assert seen == [2]
-    assert CardImage.read(path).reference_data[0].tries_left == 2
+    assert tries_left(path) == 2
+
+
+@pytest.mark.parametrize(("reference", "digits"), [(1, "31323334"), (2, "3132333435363738")])
+def test_killing_the_process_in_the_middle_of_verify_gives_no_try_back(
+    path: Path, generation: Generation, reference: int, digits: str
+) -> None:
+    cla = generation[1]
+    verify = f"{cla}2000{reference:02X}{len(digits) // 2:02X}{digits}"
+    before = tries_left(path, reference - 1)
+    commands = [cards.OPEN_CPS4.replace(" ", "")] * (cla == "01") + [verify]
+
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path), *commands], check=False)
+
+    assert process.returncode == -signal.SIGKILL
+    assert tries_left(path, reference - 1) == before - 1
+    CardImage.open(path).close()
 
 
 def test_where_a_try_cannot_be_stored_nothing_is_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, verify: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "card.json"
-    cards.image().write(path)
-
-    def refuse(descriptor: int) -> None:
-        raise OSError("no room")
-
     with CardImage.open(path) as image:
-        card = cards.powered_card(image)
+        card = opened(image, verify)
         with monkeypatch.context() as broken:
             broken.setattr(os, "fsync", refuse)
-            assert send(card, VERIFY) == "6581"
-        assert send(card, STATUS) == "63C2"
+            assert cards.send(card, f"{verify} 31323334") == "6581"
+        assert cards.send(card, verify[:-3]) == "63C2"
 
 
-def test_tries_outlive_the_process(tmp_path: Path) -> None:
-    path = tmp_path / "card.json"
-    cards.image().write(path)
+def refuse(descriptor: int) -> None:
+    raise OSError("no room")
+
+
+def test_where_a_new_pin_cannot_be_stored_the_old_one_stays(
+    path: Path, generation: Generation, verify: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with CardImage.open(path) as image:
+        card = opened(image, verify)
+        assert cards.send(card, f"{verify} 31323334") == "9000"
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", refuse)
+            assert cards.send(card, f"{generation[1]} 24 01 01 04 34333231") == "6581"
+        assert cards.send(card, f"{verify} 31323334") == "9000"
+
+
+def test_where_unblocking_cannot_be_stored_the_pin_stays_blocked(
+    path: Path, generation: Generation, verify: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cla = generation[1]
+    unblock = "00 2C 03 01" if cla == "00" else "01 2C 03 81"
+    with CardImage.open(path) as image:
+        card = opened(image, verify)
+        for _ in range(3):
+            cards.send(card, f"{verify} 39393939")
+        assert cards.send(card, f"{cla} 20 00 02 08 3132333435363738") == "9000"
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", refuse)
+            assert cards.send(card, unblock) == "6581"
+        assert cards.send(card, f"{verify} 31323334") == "6983"
+
+
+def test_tries_outlive_the_process(path: Path, verify: str) -> None:
     for expected in ("63C2", "63C1", "63C0", "6983"):
         with CardImage.open(path) as image:
-            assert send(cards.powered_card(image), VERIFY_WRONG) == expected
+            assert cards.send(opened(image, verify), f"{verify} 39393939") == expected
