@@ -23,7 +23,6 @@ from cps.simulator.tree import (
     SERIAL_FID,
     WRITTEN_BY_ISSUER,
     Application,
-    Credential as Credential,  # callers find it here
     DataFile,
     certificate_fid,
     data_directory,
@@ -31,6 +30,7 @@ from cps.simulator.tree import (
     ef_image,
     public_key_directory,
 )
+from cps.simulator.tree import Credential as Credential  # callers find it here
 
 ISSUER = "8025000001"
 
