@@ -19,6 +19,7 @@ from aiohttp import HttpVersion11, hdrs, web
 from cps.authtoken.codes import ErrorCode
 from gateway.clock import Clock
 from gateway.edge.body import RequestBody
+from gateway.edge.feed import EndFeed
 from gateway.edge.forward import Backend
 from gateway.edge.headers import Fields, control_plane_fields, portal_fields, values_of
 from gateway.edge.notices import (
@@ -38,7 +39,7 @@ from gateway.edge.notices import (
     RefusedRequestError,
 )
 from gateway.edge.pages import OwnPages, is_navigation
-from gateway.edge.streams import EndWatcher, OpenStreams
+from gateway.edge.streams import OpenStreams
 from gateway.edge.target import CONTROL_PATH, INTERNAL_PATH, Target, read_target, require_host
 from gateway.edge.websocket import pass_websocket, require_handshake
 from gateway.errors import (
@@ -117,12 +118,12 @@ class Relay:
         origin = urlsplit(self._origin)
         self._scheme, self._host = origin.scheme, origin.netloc
         self._streams = OpenStreams()
-        self._watcher = EndWatcher(self._streams, sessions, clock)
+        self._feed = EndFeed(sessions, clock, self._streams)
         self.pages = OwnPages(label=settings.portal.label, origin=self._origin)
 
     async def watch(self) -> None:
         """Cut the answers to sessions that end, until cancelled; must run while requests come."""
-        await self._watcher.run()
+        await self._feed.run()
 
     async def close(self) -> None:
         """Close the connections to portal and control plane."""

@@ -19,16 +19,14 @@ from granian.server import MPServer
 from gateway.assertion import AssertionSigner
 from gateway.audit import AuditLog
 from gateway.clock import system_clock
-from gateway.database import Database
 from gateway.errors import GatewayError
 from gateway.login.rules import AccessRules
-from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.login.verify import LoginVerifier
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.places import Places
-from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import Settings
+from gateway.stores import open_stores
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
 from gateway.web.app import create_app
@@ -77,13 +75,13 @@ def build_app(settings: Settings) -> Flask:
     :raises GatewayError: where one of them cannot be used.
     """
     places, now = Places.of(settings), system_clock()
-    database = Database(places.database, busy_seconds=settings.limits.store_seconds)
+    stores = open_stores(settings)
     store = TrustStore.load(settings.trust, settings.environment, now)
     return create_app(
         settings=settings,
         clock=system_clock,
-        challenges=SQLiteChallengeStore(database, settings.login),
-        sessions=SQLiteSessionStore(database, settings.session),
+        challenges=stores.challenges,
+        sessions=stores.sessions,
         verifier=LoginVerifier(
             store,
             RevocationLists.load(settings.trust.crls, store, now),

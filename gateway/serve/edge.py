@@ -12,7 +12,6 @@ import uvloop
 
 from gateway.assertion import AssertionSigner
 from gateway.clock import system_clock
-from gateway.database import Database
 from gateway.edge.embedded import MAX_CONNECTIONS, EmbeddedEngine
 from gateway.edge.engine import Engine
 from gateway.edge.relay import create_relay
@@ -20,11 +19,11 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import configure_logs
 from gateway.serve.places import Places
-from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import Settings
+from gateway.stores import open_stores
 
 STORE_SECONDS = 1
-"""Longest wait for the database's lock. Requests wait in the event loop, so one that must wait
+"""Longest wait for the store. Requests wait in the event loop, so one that must wait
 longer is refused rather than hold up all the others."""
 
 _SPARE_DESCRIPTORS = 256
@@ -76,11 +75,10 @@ async def _run(settings: Settings, lifeline: Lifeline) -> int:
 
 def _build_engine(settings: Settings) -> Engine:
     places = Places.of(settings)
-    database = Database(places.database, busy_seconds=STORE_SECONDS)
     relay = create_relay(
         settings=settings,
         clock=system_clock,
-        sessions=SQLiteSessionStore(database, settings.session),
+        sessions=open_stores(settings, wait_seconds=STORE_SECONDS).sessions,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

@@ -1,18 +1,8 @@
-import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 
 import pytest
 
-from gateway.clock import system_clock
-from gateway.edge import streams
-from gateway.edge.streams import EndWatcher, OpenStreams
-from gateway.errors import StoreUnavailableError
-from gateway.session.memory import MemorySessionStore
-from gateway.session.model import EndReason
-from gateway.settings import SessionSettings
-from tests.support.relay import PERSON, new_agent_key, session_key
+from gateway.edge.streams import OpenStreams
 
 
 class Connection:
@@ -23,13 +13,6 @@ class Connection:
 
     def abort(self) -> None:
         self.is_cut = True
-
-
-class AbsentStore(MemorySessionStore):
-    """A store that is away."""
-
-    def ended_since(self, cursor: int, *, now: datetime) -> tuple[int, Sequence[bytes]]:
-        raise StoreUnavailableError("away")
 
 
 def test_the_end_of_a_session_cuts_its_connections_and_no_others() -> None:
@@ -71,44 +54,23 @@ def test_an_answer_that_was_cut_does_not_forget_a_later_one() -> None:
     assert later.is_cut
 
 
-def _watch(watcher: EndWatcher, until: Connection) -> None:
-    async def main() -> None:
-        task = asyncio.create_task(watcher.run())
-        async with asyncio.timeout(2):
-            while not until.is_cut:
-                await asyncio.sleep(0.005)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-
-
-def test_the_watcher_cuts_what_a_logout_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "POLL_SECONDS", 0.01)
-    sessions = MemorySessionStore(SessionSettings())
-    key = session_key(sessions.create(PERSON, new_agent_key(), now=system_clock()))
+def test_the_news_of_an_end_cuts_its_connections() -> None:
     open_streams, connection, other = OpenStreams(), Connection(), Connection()
-    watcher = EndWatcher(open_streams, sessions, system_clock)
-    with open_streams.held(key, connection), open_streams.held(b"other", other):
-        sessions.end(key, EndReason.LOGOUT, now=system_clock())
-        _watch(watcher, connection)
-    assert not other.is_cut
+    with open_streams.held(b"a", connection), open_streams.held(b"b", other):
+        open_streams.ended([b"a", b"unknown"])
+    assert (connection.is_cut, other.is_cut) == (True, False)
 
 
-def test_a_silent_store_has_everything_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(streams, "MAX_SILENCE_SECONDS", 0.05)
+def test_the_end_of_all_sessions_cuts_everything() -> None:
+    open_streams, one, two = OpenStreams(), Connection(), Connection()
+    with open_streams.held(b"a", one), open_streams.held(b"b", two):
+        open_streams.all_ended()
+    assert (one.is_cut, two.is_cut) == (True, True)
+
+
+@pytest.mark.parametrize(("seconds", "is_cut"), [(4.9, False), (5.0, True)])
+def test_a_silent_store_has_everything_cut(seconds: float, is_cut: bool) -> None:
     open_streams, connection = OpenStreams(), Connection()
-    watcher = EndWatcher(open_streams, AbsentStore(SessionSettings()), system_clock)
     with open_streams.held(b"a", connection):
-        _watch(watcher, connection)
-
-
-def test_a_store_that_is_away_for_a_moment_cuts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "POLL_SECONDS", 0.01)
-    open_streams, connection = OpenStreams(), Connection()
-    watcher = EndWatcher(open_streams, AbsentStore(SessionSettings()), system_clock)
-    with open_streams.held(b"a", connection), pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(watcher.run(), 0.1))
-    assert not connection.is_cut
+        open_streams.silent(seconds)
+    assert connection.is_cut == is_cut
