@@ -187,9 +187,11 @@ class Line:
     @contextmanager
     def nobody_gets_in(self) -> Iterator[None]:
         """Check that no session comes about meanwhile, and that none is recorded."""
-        before = self.session_count(), len(self.audit("session_started"))
+        sessions, started = self.session_count(), len(self.audit("session_started"))
         yield
-        assert (self.session_count(), len(self.audit("session_started"))) == before
+        # Fewer there may be: the gateway ends those that are over by itself.
+        assert self.session_count() <= sessions
+        assert len(self.audit("session_started")) == started
 
     def require_dead(self, rid: str) -> None:
         """Check that nothing can be done with a request id any more."""
