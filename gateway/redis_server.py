@@ -75,6 +75,8 @@ class RedisTLS:
             raise ConfigurationError(
                 str(authority), "store.redis_tls_ca", f"no certificates to trust: {exc}"
             ) from exc
+        # Not every build of Python has this as its default.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if certificate is not None:
             try:
                 # Without a password asked for, an encrypted key is an error and not a prompt.

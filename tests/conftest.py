@@ -1,7 +1,29 @@
 """Fixtures that tests of several folders share."""
 
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
 from tests.support.pcsc import pcscd
 from tests.support.redis_servers import redis_server, shared_redis
 from tests.support.store_places import store_place
 
 __all__ = ["pcscd", "redis_server", "shared_redis", "store_place"]
+
+
+@pytest.fixture(autouse=True)
+def process_as_found() -> Iterator[None]:
+    """Undo what a program that runs inside a test sets for its whole process."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    mask = os.umask(0)
+    os.umask(mask)
+    yield
+    # The runner's own handlers come and go around each test; a program's would stay behind.
+    for handler in [added for added in root.handlers if added not in handlers]:
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+    root.setLevel(level)
+    os.umask(mask)

@@ -57,6 +57,8 @@ def run_agent(
         listen(PORTS if port is None else (port,)) as listener,
     ):
         tls = ssl.create_default_context()
+        # Not every build of Python has this as its default.
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
         sign_in = SignIn(
             terminal=terminal,
             open_card=open_card,

@@ -164,7 +164,7 @@ def test_openssl_passes_over_a_delta_list_for_a_later_base(tmp_path: Path) -> No
         ListFault.ONLY_SOME_REASONS,
         ListFault.OTHER_DISTRIBUTION_POINT,
         ListFault.OTHER_KEY_IDENTIFIER,
-        ListFault.DELTA_AS_COMPLETE,
+        # Not DELTA_AS_COMPLETE: OpenSSL 3.0.20 takes a delta for a complete list, 3.0.22 does not.
     ],
     ids=lambda fault: fault.name,
 )
