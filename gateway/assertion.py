@@ -1,24 +1,19 @@
 """The signed assertion: who is in, as the gateway tells the portal behind it."""
 
-import os
 import secrets
-import stat
 import threading
 from collections import OrderedDict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwt
-from joserfc.jwk import ECKey
 
 from cps.authtoken.encoding import b64url_encode
-from gateway.errors import ConfigurationError
+from gateway.assertion_keys import KeyRing, load_or_create, read
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.model import Session
+from gateway.trust.watched_file import WatchedFile
 
 ALGORITHM = "ES256"
 ASSERTION_LIFE = timedelta(seconds=60)
@@ -27,7 +22,8 @@ REUSE_TIME = timedelta(seconds=30)
 """How long one assertion serves the requests of a session, so that not each costs a signature."""
 MAX_KEPT = 10_000
 """Most sessions whose assertion is kept; the one used longest ago goes."""
-MAX_KEY_BYTES = 10_000
+LOOK_TIME = timedelta(seconds=1)
+"""How long after a rotation a process may still use the keys that it knows."""
 CARD_AND_PIN = "urn:cps-gateway:acr:card-and-pin"
 """The gateway's own name for "a card signed after its PIN"; no level of a national scheme."""
 
@@ -36,40 +32,34 @@ _REGISTERS = {"0": "ADELI", "8": "RPPS"}
 
 
 class AssertionSigner:
-    """Signs assertions with the gateway's key; may be asked from any thread.
+    """Signs assertions with the gateway's keys; may be asked from any thread.
 
+    :param path: file of the keys, looked at again while the gateway runs.
+    :param ring: what it holds; stays in use where the file can no longer be read.
     :param issuer: the gateway's origin.
     :param audience: the portal's name.
     """
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, *, issuer: str, audience: str) -> None:
-        self._key = ECKey.import_key(key)
-        self._public = ECKey.import_key(key.public_key())
+    def __init__(self, path: Path, ring: KeyRing, *, issuer: str, audience: str) -> None:
+        self._ring = ring
+        self._file: WatchedFile[KeyRing] = WatchedFile(
+            path, lambda place, _: read(place), label="assertion keys"
+        )
+        self._looked_at: datetime | None = None
         self._issuer = issuer
         self._audience = audience
-        self._header = {"alg": ALGORITHM, "kid": self._public.thumbprint()}
-        self._kept: OrderedDict[bytes, tuple[datetime, str]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[datetime, str, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
     def load_or_create(cls, path: Path, issuer: str, audience: str) -> Self:
-        """Return the signer with the key in *path*, made now where there is none.
+        """Return the signer with the keys in *path*, one made now where there is no such file.
 
         :param path: PEM, mode 0600; processes that start together end up with one key.
         :raises ConfigurationError: for a file that is open to other users, cannot be read or
-            written, or holds another key than EC P-256.
+            written, or holds other things than EC P-256 keys.
         """
-        try:
-            if not path.exists():
-                _make_key_file(path)
-            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                reason = "other users can open it; take that away with chmod go="
-                raise ConfigurationError(str(path), "(file)", reason)
-            with path.open("rb") as file:
-                pem = file.read(MAX_KEY_BYTES)
-        except OSError as exc:
-            raise ConfigurationError(str(path), "(file)", f"no access: {exc.strerror}") from exc
-        return cls(_read_key(path, pem), issuer=issuer, audience=audience)
+        return cls(path, load_or_create(path), issuer=issuer, audience=audience)
 
     def assertion(self, session: Session, now: datetime) -> str:
         """Return a JWT that says who is in, good for at most 60 s and at least 30 s.
@@ -78,26 +68,40 @@ class AssertionSigner:
 
         Source: RFC 7519 §4.1; RFC 8176 §2.
         """
+        key = self._keys(now).signing(now)
         with self._lock:
             kept = self._kept.get(session.key)
-            if kept is not None and timedelta(0) <= now - kept[0] < REUSE_TIME:
-                self._kept.move_to_end(session.key)
-                return kept[1]
-        token = jwt.encode(self._header, self._claims(session, now), self._key, [ALGORITHM])
+            if kept is not None:
+                signed_at, kid, token = kept
+                if kid == key.kid and timedelta(0) <= now - signed_at < REUSE_TIME:
+                    self._kept.move_to_end(session.key)
+                    return token
+        header = {"alg": ALGORITHM, "kid": key.kid}
+        token = jwt.encode(header, self._claims(session, now), key.jwk, [ALGORITHM])
         with self._lock:
-            self._kept[session.key] = (now, token)
+            self._kept[session.key] = (now, key.kid, token)
             self._kept.move_to_end(session.key)
             while len(self._kept) > MAX_KEPT:
                 self._kept.popitem(last=False)
         return token
 
-    def jwks(self) -> dict[str, object]:
-        """Return the key set that the portal verifies with; it holds the public key alone.
+    def jwks(self, now: datetime) -> dict[str, object]:
+        """Return the key set that the portal verifies with *now*; it holds public keys alone.
 
         Source: RFC 7517 §5.
         """
-        members = self._public.as_dict(kid=self._header["kid"], use="sig", alg=ALGORITHM)
-        return {"keys": [members]}
+        return {
+            "keys": [
+                key.jwk.as_dict(private=False, kid=key.kid, use="sig", alg=ALGORITHM)
+                for key in self._keys(now).published(now)
+            ]
+        }
+
+    def _keys(self, now: datetime) -> KeyRing:
+        if self._looked_at is None or abs(now - self._looked_at) >= LOOK_TIME:
+            self._looked_at = now
+            self._file.look()
+        return self._file.current or self._ring
 
     def _claims(self, session: Session, now: datetime) -> dict[str, object]:
         issued = int(now.timestamp())
@@ -138,35 +142,3 @@ def _identity_claims(identity: VerifiedIdentity) -> dict[str, object]:
         if identity.organisation_id is not None:
             claims["SubjectOrganizationID"] = identity.organisation_id
     return claims
-
-
-def _make_key_file(path: Path) -> None:
-    """Write a new key beside *path* and give it the name, unless another process was first."""
-    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(draft)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-
-
-def _read_key(path: Path, pem: bytes) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-        raise ConfigurationError(str(path), "(file)", "is not a private key in PEM") from exc
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ConfigurationError(str(path), "(file)", "is not an EC P-256 key")
-    return key

@@ -1,4 +1,4 @@
-"""The command ``cps-gateway``: serve, check."""
+"""The command ``cps-gateway``: serve, check, keys."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
 from gateway.serve import serve
 from gateway.serve.check import describe
+from gateway.serve.keys import list_keys, rotate_keys
 
 EXIT_PROBLEMS = 1
 """Exit code of ``check`` where people would be kept out."""
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "serve":
             return serve(options.config)
+        if options.command == "keys":
+            return _keys(options)
         return _check(options.config)
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
@@ -44,6 +47,17 @@ def _check(settings_path: Path) -> int:
     return EXIT_PROBLEMS if problems else 0
 
 
+def _keys(options: argparse.Namespace) -> int:
+    now = system_clock()
+    if options.action == "rotate":
+        lines = rotate_keys(options.config, now, at_once=options.at_once)
+    else:
+        lines = list_keys(options.config, now)
+    for line in lines:
+        print(line)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cps-gateway", description="A login by CPS card in front of a web portal."
@@ -55,10 +69,29 @@ def _parser() -> argparse.ArgumentParser:
         ("check", "say what a settings file leads to and what is wrong with it"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(
-            "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
-        )
+        _add_config(command)
+    _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
     return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_config(actions.add_parser("list", help="show the keys that are published"))
+    rotate = actions.add_parser(
+        "rotate", help="make a new key, publish it, and sign with it a few minutes later"
+    )
+    _add_config(rotate)
+    rotate.add_argument(
+        "--at-once",
+        action="store_true",
+        help="sign with it now and withdraw all others, which got into wrong hands",
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
+    )
 
 
 def _version() -> str:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, jsonify, url_for
 
 from cps.authtoken.codes import ErrorCode
+from gateway.assertion_keys import KEY_SET_SECONDS
 from gateway.errors import LoginRejectedError
 from gateway.login.target import HOME, same_origin_target
 from gateway.web.inbound import read_members, require_relay
@@ -10,8 +11,6 @@ from gateway.web.parts import Parts
 
 MAX_ENTER_BYTES = 100_000
 """Largest request of the relay; a target of the longest request head allowed fits in it."""
-JWKS_SECONDS = 300
-"""How long a portal may keep the keys before it asks again."""
 
 
 def internal(parts: Parts) -> Blueprint:
@@ -45,8 +44,8 @@ def key_set(parts: Parts) -> Blueprint:
 
     @api.get("/jwks.json")
     def jwks() -> Response:
-        response = jsonify(parts.signer.jwks())
-        response.headers["Cache-Control"] = f"public, max-age={JWKS_SECONDS}"
+        response = jsonify(parts.signer.jwks(parts.clock()))
+        response.headers["Cache-Control"] = f"public, max-age={KEY_SET_SECONDS}"
         return response
 
     return api

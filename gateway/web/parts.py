@@ -35,8 +35,8 @@ class Audit(Protocol):
 class Signer(Protocol):
     """Who signs assertions to the portal; :class:`gateway.assertion.AssertionSigner`."""
 
-    def jwks(self) -> dict[str, object]:
-        """Return the public keys, as a JWK set."""
+    def jwks(self, now: datetime) -> dict[str, object]:
+        """Return the public keys with which assertions are checked *now*, as a JWK set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

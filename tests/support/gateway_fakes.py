@@ -95,7 +95,7 @@ class RecordingAudit:
 class FakeSigner:
     """Publishes one key that signs nothing."""
 
-    def jwks(self) -> dict[str, object]:
+    def jwks(self, now: datetime) -> dict[str, object]:
         return {"keys": [{"kty": "EC", "kid": "test"}]}
 
 

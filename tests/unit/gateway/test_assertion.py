@@ -2,7 +2,7 @@ import base64
 import hmac
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from joserfc.jwk import KeySet
 
 from cps.authtoken.encoding import b64url_decode, b64url_encode
 from cps.authtoken.jwk import AgentKey
-from gateway import assertion
-from gateway.assertion import CARD_AND_PIN, AssertionSigner
+from gateway import assertion, assertion_keys
+from gateway.assertion import ASSERTION_LIFE, CARD_AND_PIN, LOOK_TIME, AssertionSigner
 from gateway.errors import ConfigurationError
 from gateway.identity import VerifiedIdentity
 from gateway.session.model import Session
@@ -48,7 +48,7 @@ def signer(tmp_path: Path) -> AssertionSigner:
 
 
 def published_key(signer: AssertionSigner) -> dict[str, str]:
-    keys = signer.jwks()["keys"]
+    keys = signer.jwks(MOMENT)["keys"]
     assert isinstance(keys, list)
     (jwk,) = keys
     assert isinstance(jwk, dict)
@@ -68,7 +68,7 @@ def verify(token: str, keys: dict[str, Any], *, now: int = NOW) -> dict[str, Any
 
 
 def test_the_portal_learns_who_is_in(signer: AssertionSigner) -> None:
-    claims = verify(signer.assertion(session(), MOMENT), signer.jwks())
+    claims = verify(signer.assertion(session(), MOMENT), signer.jwks(MOMENT))
     assert len(b64url_decode(claims.pop("jti"))) == 16
     assert claims == {
         "iss": ISSUER,
@@ -93,7 +93,7 @@ def test_the_portal_learns_who_is_in(signer: AssertionSigner) -> None:
 
 
 def test_an_employee_has_a_structure_and_no_profession(signer: AssertionSigner) -> None:
-    claims = verify(signer.assertion(session(EMPLOYEE), MOMENT), signer.jwks())
+    claims = verify(signer.assertion(session(EMPLOYEE), MOMENT), signer.jwks(MOMENT))
     assert claims["SubjectOrganization"] == "HÔPITAL IMAGINAIRE"
     assert claims["SubjectOrganizationID"] == "10B0000001"
     assert claims["card_type"] == "CPE"
@@ -119,7 +119,7 @@ def test_an_employee_has_a_structure_and_no_profession(signer: AssertionSigner) 
 def test_what_the_certificate_does_not_say_is_left_out(
     signer: AssertionSigner, identity: VerifiedIdentity, absent: set[str]
 ) -> None:
-    claims = verify(signer.assertion(session(identity), MOMENT), signer.jwks())
+    claims = verify(signer.assertion(session(identity), MOMENT), signer.jwks(MOMENT))
     assert not absent & claims.keys()
 
 
@@ -132,7 +132,7 @@ def test_the_register_follows_from_the_first_digit(
     signer: AssertionSigner, national_id: str, register: str
 ) -> None:
     token = signer.assertion(session(replace(DOCTOR, national_id=national_id)), MOMENT)
-    assert verify(token, signer.jwks())["otherIds"] == [
+    assert verify(token, signer.jwks(MOMENT))["otherIds"] == [
         {"identifiant": national_id, "origine": register}
     ]
 
@@ -162,7 +162,7 @@ def test_another_library_agrees_with_the_signature(signer: AssertionSigner) -> N
 
 def test_the_key_set_holds_the_public_key_alone(signer: AssertionSigner) -> None:
     jwk = published_key(signer)
-    assert set(signer.jwks()) == {"keys"}
+    assert set(signer.jwks(MOMENT)) == {"keys"}
     assert set(jwk) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
     assert (jwk["use"], jwk["alg"]) == ("sig", "ES256")
 
@@ -172,9 +172,9 @@ def _joined(header: dict[str, Any], claims: dict[str, Any]) -> str:
 
 
 def test_an_unsigned_assertion_is_refused(signer: AssertionSigner) -> None:
-    claims = verify(signer.assertion(session(), MOMENT), signer.jwks())
+    claims = verify(signer.assertion(session(), MOMENT), signer.jwks(MOMENT))
     with pytest.raises(JoseError):
-        verify(_joined({"alg": "none", "typ": "JWT"}, claims) + ".", signer.jwks())
+        verify(_joined({"alg": "none", "typ": "JWT"}, claims) + ".", signer.jwks(MOMENT))
 
 
 def test_a_mac_made_with_the_public_key_is_refused(signer: AssertionSigner) -> None:
@@ -183,17 +183,17 @@ def test_a_mac_made_with_the_public_key_is_refused(signer: AssertionSigner) -> N
     der = public.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    claims = verify(signer.assertion(session(), MOMENT), signer.jwks())
+    claims = verify(signer.assertion(session(), MOMENT), signer.jwks(MOMENT))
     signed = _joined({"alg": "HS256", "typ": "JWT", "kid": jwk["kid"]}, claims)
     mac = hmac.digest(der, signed.encode(), "sha256")
     with pytest.raises(JoseError):
-        verify(f"{signed}.{b64url_encode(mac)}", signer.jwks())
+        verify(f"{signed}.{b64url_encode(mac)}", signer.jwks(MOMENT))
 
 
 def test_another_key_is_refused(signer: AssertionSigner, tmp_path: Path) -> None:
     other = AssertionSigner.load_or_create(tmp_path / "other.pem", ISSUER, AUDIENCE)
     with pytest.raises((JoseError, ValueError)):
-        verify(other.assertion(session(), MOMENT), signer.jwks())
+        verify(other.assertion(session(), MOMENT), signer.jwks(MOMENT))
 
 
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "claims", "signature"])
@@ -203,21 +203,21 @@ def test_a_changed_assertion_is_refused(signer: AssertionSigner, part: int) -> N
     raw[len(raw) // 2] ^= 1
     parts[part] = b64url_encode(bytes(raw))
     with pytest.raises((BadSignatureError, JoseError, ValueError)):
-        verify(".".join(parts), signer.jwks())
+        verify(".".join(parts), signer.jwks(MOMENT))
 
 
 def test_another_portal_refuses_it(tmp_path: Path) -> None:
     signer = AssertionSigner.load_or_create(tmp_path / "key.pem", ISSUER, "another-portal")
     with pytest.raises(JoseError, match="aud"):
-        verify(signer.assertion(session(), MOMENT), signer.jwks())
+        verify(signer.assertion(session(), MOMENT), signer.jwks(MOMENT))
 
 
 @pytest.mark.parametrize("seconds", [61, -2], ids=["expired", "not yet"])
 def test_an_assertion_is_good_for_a_minute(signer: AssertionSigner, seconds: int) -> None:
     token = signer.assertion(session(), MOMENT)
-    verify(token, signer.jwks(), now=NOW + 59)
+    verify(token, signer.jwks(MOMENT), now=NOW + 59)
     with pytest.raises(JoseError):
-        verify(token, signer.jwks(), now=NOW + seconds)
+        verify(token, signer.jwks(MOMENT), now=NOW + seconds)
 
 
 def test_one_assertion_serves_a_session_for_half_its_life(signer: AssertionSigner) -> None:
@@ -230,13 +230,15 @@ def test_a_clock_that_went_back_gets_a_new_assertion(signer: AssertionSigner) ->
     first = signer.assertion(session(), MOMENT)
     earlier = signer.assertion(session(), MOMENT - SECOND)
     assert earlier != first
-    assert verify(earlier, signer.jwks())["iat"] == NOW - 1
+    assert verify(earlier, signer.jwks(MOMENT))["iat"] == NOW - 1
 
 
 def test_sessions_do_not_share_an_assertion(signer: AssertionSigner) -> None:
     doctor = signer.assertion(session(DOCTOR, b"d" * 32), MOMENT)
     employee = signer.assertion(session(EMPLOYEE, b"e" * 32), MOMENT)
-    assert verify(doctor, signer.jwks())["sub"] != verify(employee, signer.jwks())["sub"]
+    assert (
+        verify(doctor, signer.jwks(MOMENT))["sub"] != verify(employee, signer.jwks(MOMENT))["sub"]
+    )
 
 
 def test_only_so_many_assertions_are_kept(
@@ -257,14 +259,14 @@ def test_the_key_stays_and_is_its_owners_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["key.pem"]
     second = AssertionSigner.load_or_create(path, ISSUER, AUDIENCE)
-    assert first.jwks() == second.jwks()
+    assert first.jwks(MOMENT) == second.jwks(MOMENT)
 
 
 def _load_all(paths: list[Path], together: Barrier) -> list[dict[str, object]]:
     keys = []
     for path in paths:
         together.wait(30)
-        keys.append(AssertionSigner.load_or_create(path, ISSUER, AUDIENCE).jwks())
+        keys.append(AssertionSigner.load_or_create(path, ISSUER, AUDIENCE).jwks(MOMENT))
     return keys
 
 
@@ -315,3 +317,66 @@ def test_another_file_is_no_key(tmp_path: Path, content: bytes) -> None:
 def test_a_key_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
         AssertionSigner.load_or_create(tmp_path / "nowhere" / "key.pem", ISSUER, AUDIENCE)
+
+
+def test_processes_follow_a_rotation_and_every_live_assertion_can_be_checked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "key.pem"
+    signers = [AssertionSigner.load_or_create(path, ISSUER, AUDIENCE) for _ in range(2)]
+    (old,) = _kids(signers[0], MOMENT)
+    assertion_keys.rotate(path, MOMENT, at_once=False)
+    signed_with = set()
+    for seconds in range(1, assertion_keys.PUBLISH_SECONDS + 200, 7):
+        now = MOMENT + seconds * SECOND
+        tokens = [
+            signer.assertion(session(key=bytes([seconds % 251]) * 32), now) for signer in signers
+        ]
+        kids = [_head(token)["kid"] for token in tokens]
+        assert kids[0] == kids[1]
+        assert _kids(signers[0], now) == _kids(signers[1], now)
+        # A portal that checks it at the end of its life finds the key.
+        assert kids[0] in _kids(signers[1], now + ASSERTION_LIFE)
+        signed_with.add(kids[0])
+    assert len(signed_with) == 2
+    assert old not in _kids(signers[0], now)
+
+
+def test_a_kept_assertion_of_a_key_that_is_gone_is_not_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    signer = AssertionSigner.load_or_create(path, ISSUER, AUDIENCE)
+    first = signer.assertion(session(), MOMENT)
+    assertion_keys.rotate(path, MOMENT, at_once=True)
+    second = signer.assertion(session(), MOMENT + LOOK_TIME)
+    assert second != first
+    assert _kids(signer, MOMENT + LOOK_TIME) == [_head(second)["kid"]]
+    verify(second, signer.jwks(MOMENT + LOOK_TIME), now=NOW + 1)
+
+
+@pytest.mark.parametrize("damage", ["removed", "broken", "opened"])
+def test_a_file_that_is_lost_while_the_gateway_runs_changes_nothing(
+    tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "key.pem"
+    signer = AssertionSigner.load_or_create(path, ISSUER, AUDIENCE)
+    before = signer.jwks(MOMENT)
+    if damage == "removed":
+        path.unlink()
+    elif damage == "broken":
+        path.write_bytes(b"broken")
+    else:
+        path.chmod(0o644)
+    later = MOMENT + 5 * SECOND
+    assert signer.jwks(later) == before
+    verify(signer.assertion(session(), later), before, now=NOW + 5)
+
+
+def _head(token: str) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads(b64url_decode(token.split(".")[0]))
+    return head
+
+
+def _kids(signer: AssertionSigner, now: datetime) -> list[str]:
+    keys = signer.jwks(now)["keys"]
+    assert isinstance(keys, list)
+    return [key["kid"] for key in keys]

@@ -77,3 +77,19 @@ def test_a_wrong_command_line_stops(argv: list[str], capsys: pytest.CaptureFixtu
         command.main(argv)
     assert caught.value.code == command.EXIT_CONFIGURATION
     assert "usage: cps-gateway" in capsys.readouterr().err
+
+
+def test_keys_are_rotated_and_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_settings(tmp_path, upstream="http://127.0.0.1:9000", port=8443)
+    assert command.main(["keys", "list", "--config", str(file)]) == 0
+    (only,) = capsys.readouterr().out.splitlines()
+    assert command.main(["keys", "rotate", "--config", str(file)]) == 0
+    old, new = capsys.readouterr().out.splitlines()
+    assert old.startswith(f"{only}  published until ")
+    assert "  will sign  from " in new
+    assert command.main(["keys", "rotate", "--config", str(file)]) == command.EXIT_CONFIGURATION
+    assert "under way" in capsys.readouterr().err
+    assert command.main(["keys", "rotate", "--at-once", "--config", str(file)]) == 0
+    (last,) = capsys.readouterr().out.splitlines()
+    assert "  signs  from " in last
+    assert last.split()[0] not in old + new

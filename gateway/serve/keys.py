@@ -1,0 +1,52 @@
+"""What ``cps-gateway keys`` does: show the keys that sign assertions, and change them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.assertion_keys import RETIRE_SECONDS, KeyRing, load_or_create, rotate
+from gateway.serve.places import Places
+from gateway.settings import Settings, create_directories
+
+
+def list_keys(settings_path: Path, now: datetime) -> list[str]:
+    """Return a line for each key that is published.
+
+    :raises ConfigurationError: for settings or a key file that cannot be used.
+    """
+    return _lines(load_or_create(_key_file(settings_path)), now)
+
+
+def rotate_keys(settings_path: Path, now: datetime, *, at_once: bool) -> list[str]:
+    """Make a new key, which running processes take up by themselves, and return the keys' lines.
+
+    :param at_once: all other keys end now, for one that got into wrong hands.
+    :raises ConfigurationError: for settings or a key file that cannot be used.
+    """
+    return _lines(rotate(_key_file(settings_path), now, at_once=at_once), now)
+
+
+def _key_file(settings_path: Path) -> Path:
+    settings = Settings.load(settings_path)
+    create_directories(settings, file=settings_path)
+    return Places.of(settings).assertion_key
+
+
+def _lines(ring: KeyRing, now: datetime) -> list[str]:
+    lines = []
+    signing = ring.signing(now)
+    for key in ring.published(now):
+        # What another key takes over from, it takes over at its own beginning.
+        following = [other for other in ring.keys if other.signs_from > key.signs_from]
+        if key is signing:
+            state = "signs"
+        else:
+            state = "will sign" if key.signs_from > signing.signs_from else "signs no more"
+        times = [f"from {_time(key.signs_from)}"] if key.signs_from else []
+        if following:
+            times += [f"published until {_time(following[0].signs_from + RETIRE_SECONDS)}"]
+        lines.append("  ".join([key.kid, state, *times]))
+    return lines
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
