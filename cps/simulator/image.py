@@ -10,7 +10,7 @@ import binascii
 import json
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -140,6 +140,16 @@ class CardImage:
                 return file.content
         raise LookupError(f"no elementary file {path.hex().upper()}")
 
+    def copy(self) -> "CardImage":
+        """Return the same card in memory: what is done to the copy is not kept."""
+        return CardImage(
+            card=self.card,
+            files=[replace(file) for file in self.files],
+            cps2ter=[replace(file) for file in self.cps2ter],
+            reference_data=[replace(entry) for entry in self.reference_data],
+            keys=[replace(key) for key in self.keys],
+        )
+
     def write(self, path: Path) -> None:
         """Write the card to the new file *path*, readable by its owner alone.
 
@@ -159,6 +169,17 @@ class CardImage:
         if self._lock is None:
             raise OSError("the card was closed")
         _replace(self._path, self._encode())
+
+    def delete(self) -> None:
+        """Delete the card's file, for good, and close it.
+
+        :raises OSError: where it is not open, or cannot be deleted.
+        """
+        if self._path is None or self._lock is None:
+            raise OSError("the card is not open")
+        self._path.unlink()
+        self._path.with_name(self._path.name + LOCK_SUFFIX).unlink(missing_ok=True)
+        self.close()
 
     def close(self) -> None:
         """Let other processes open the card; safe to call twice."""
@@ -208,15 +229,26 @@ def _lock(path: Path) -> int:
     # The card's own file is replaced by each commit, so the lock needs a file that stays.
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such card")
-    descriptor = os.open(
-        path.with_name(path.name + LOCK_SUFFIX), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-    )
+    lock = path.with_name(path.name + LOCK_SUFFIX)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         os.close(descriptor)
         raise CardBusyError(f"{path}: another process runs this card") from exc
+    if not _is_still_there(lock, descriptor) or not path.exists():
+        # Whoever held it a moment ago deleted the card.
+        os.close(descriptor)
+        raise FileNotFoundError(f"{path}: there is no such card")
     return descriptor
+
+
+def _is_still_there(path: Path, descriptor: int) -> bool:
+    """Return whether *path* is the file that *descriptor* was opened on."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _replace(path: Path, content: bytes) -> None:

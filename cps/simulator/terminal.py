@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import Condition, RLock
 
 from cps.errors import CardRemovedError, CardResetError, NoCardError, NoReaderError
-from cps.simulator.chip import SoftwareCard
+from cps.simulator.card import Card
 
 # The shape in which clients expect a reader, and no more: the simulator shares no logic with them.
 from cps.transport.connection import ReaderState
@@ -17,12 +17,13 @@ class SoftwareTerminal:
     Any thread may use it: commands wait for each other as by PC/SC, and removal waits for nobody.
     """
 
-    def __init__(self, card: SoftwareCard, *, name: str = "Software reader") -> None:
+    def __init__(self, card: Card, *, name: str = "Software reader") -> None:
         self._card = card
         self._name = name
         self._changed = Condition(RLock())
         self._exclusive = RLock()
         self._present = False
+        self._running = False
         self._events = 0
         self._resets = 0
         self.insert()
@@ -31,22 +32,22 @@ class SoftwareTerminal:
         """Put the card in; it has power from then on."""
         with self._changed:
             if not self._present:
-                self._card.power_on()
                 self._change(present=True)
+                self._put_power()
 
     def remove(self) -> None:
         """Pull the card out, in the middle of whatever it does."""
         with self._changed:
             if self._present:
-                self._card.power_off()
                 self._change(present=False)
+                self._put_power()
 
     def reset_by_another_program(self) -> None:
         """Reset the card as some other program may: connections learn it at their next command."""
         with self._changed:
             if self._present:
-                self._card.reset()
                 self._resets += 1
+                self._put_power()
 
     def readers(self) -> Sequence[ReaderState]:
         """Return the one reader."""
@@ -79,6 +80,34 @@ class SoftwareTerminal:
                 raise NoCardError(f"no card in {reader!r}")
             return SoftwareConnection(self)
 
+    def _run(self, command: bytes) -> bytes:
+        """Return the card's answer; what happens to the card meanwhile, it learns at the end."""
+        with self._changed:
+            before = (self._events, self._resets)
+            self._running = True
+        try:
+            return self._card.execute(command)
+        except CardRemovedError:
+            self.remove()
+            raise
+        except CardResetError:
+            self.reset_by_another_program()
+            raise
+        finally:
+            with self._changed:
+                self._running = False
+                if before != (self._events, self._resets):
+                    self._put_power()
+
+    def _put_power(self) -> None:
+        """Give the card the power that it should have, anew, unless it is at work."""
+        if self._running:
+            return
+        if self._present:
+            self._card.power_on()
+        else:
+            self._card.power_off()
+
     def _change(self, *, present: bool) -> None:
         self._present = present
         self._events += 1
@@ -109,9 +138,11 @@ class SoftwareConnection:
         :raises CardRemovedError: where the card was pulled out, even if it is back.
         :raises CardResetError: where another program reset it.
         """
-        with self._terminal._exclusive, self._terminal._changed:
+        with self._terminal._exclusive:
             self._require_same_card()
-            return self._terminal._card.execute(command)
+            answer = self._terminal._run(command)
+            self._require_same_card()
+            return answer
 
     def transaction(self, *, reset: bool) -> AbstractContextManager[None]:
         """Hold the card against other connections; at the end reset it if *reset*.
@@ -137,7 +168,8 @@ class SoftwareConnection:
                         self._terminal._card.reset()
 
     def _require_same_card(self) -> None:
-        if self._events != self._terminal._events:
-            raise CardRemovedError("the card was removed")
-        if self._resets != self._terminal._resets:
-            raise CardResetError("another program reset the card")
+        with self._terminal._changed:
+            if self._events != self._terminal._events:
+                raise CardRemovedError("the card was removed")
+            if self._resets != self._terminal._resets:
+                raise CardResetError("another program reset the card")

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from enum import Enum, unique
 from threading import Event
 
-from cps.errors import CardBusyError, CardMuteError, NoServiceError
-from cps.simulator.chip import SoftwareCard
+from cps.errors import (
+    CardBusyError,
+    CardMuteError,
+    CardRemovedError,
+    CardResetError,
+    NoServiceError,
+)
+from cps.simulator.card import Card
 
 HOST = "127.0.0.1"
 PORT = 35963
@@ -32,14 +38,16 @@ class Control(bytes, Enum):
 class VPCDReader:
     """One card, offered to one virtual reader."""
 
-    def __init__(self, card: SoftwareCard, host: str = HOST, port: int = PORT) -> None:
+    def __init__(self, card: Card, host: str = HOST, port: int = PORT) -> None:
         self._card = card
         self._address = (host, port)
         self._connection: socket.socket | None = None
         self._stopped = Event()
 
     def run(self, inserted: Callable[[], None]) -> None:
-        """Insert the card, answer the reader, and return after :meth:`stop`, the card removed.
+        """Insert the card, answer the reader, and return when the card is removed.
+
+        That is after :meth:`stop`, or where the card says that it is pulled out.
 
         :param inserted: called once, when the reader has seen the card.
         :raises NoServiceError: where no virtual reader listens, or it goes away.
@@ -82,7 +90,10 @@ class VPCDReader:
                 if self._stopped.is_set():
                     return
                 raise NoServiceError("the virtual reader went away") from exc
-            self._answer(connection, message)
+            try:
+                self._answer(connection, message)
+            except CardRemovedError:
+                return
             if not seen:
                 seen = True
                 connection.settimeout(None)
@@ -103,6 +114,9 @@ class VPCDReader:
 
     def _execute(self, command: bytes) -> bytes:
         try:
+            return self._card.execute(command)
+        except CardResetError:
+            # The reader cannot be told. The command reaches a card that begins anew.
             return self._card.execute(command)
         except CardMuteError:
             # The reader takes an empty answer for none.

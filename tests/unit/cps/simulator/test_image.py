@@ -1,4 +1,5 @@
 import base64
+import fcntl
 import json
 import os
 import stat
@@ -112,6 +113,60 @@ def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
         CardImage.open(tmp_path / "none.json")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_card_leaves_nothing_behind(path: Path) -> None:
+    image = CardImage.open(path)
+    image.delete()
+
+    assert list(path.parent.iterdir()) == []
+    with pytest.raises(OSError, match="was closed"):
+        image.commit()
+    with pytest.raises(FileNotFoundError):
+        CardImage.open(path)
+
+
+def test_only_who_has_a_card_open_deletes_it(path: Path) -> None:
+    with pytest.raises(OSError, match="not open"):
+        CardImage.read(path).delete()
+    image = CardImage.open(path)
+    image.close()
+    with pytest.raises(OSError, match="not open"):
+        image.delete()
+
+    assert path.is_file()
+
+
+def test_a_lock_taken_while_the_card_was_deleted_holds_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def after_deletion(descriptor: int, operation: int) -> None:
+        path.unlink()
+        path.with_name("card.json.lock").unlink()
+        # Somebody makes a card of the same name before the lock is looked at.
+        cards.image().write(path)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", after_deletion)
+    with pytest.raises(FileNotFoundError, match="there is no such card"):
+        CardImage.open(path)
+
+
+def test_a_copy_is_the_same_card_and_what_is_done_to_it_is_not_kept(path: Path) -> None:
+    with CardImage.open(path) as image:
+        copy = image.copy()
+        copy.reference_data[0].tries_left = 1
+        copy.files[1].content = b""
+        copy.keys[0].reference = 0x84
+        copy.commit()
+
+        assert [file.path for file in copy.files] == [file.path for file in image.files]
+        assert image.reference_data[0].tries_left == 3
+        assert image.files[1].content
+        assert image.keys[0].reference == 0x81
+    assert CardImage.read(path).reference_data[0].tries_left == 3
 
 
 def _without_format(document: dict[str, Any]) -> None:

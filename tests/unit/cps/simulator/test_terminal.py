@@ -1,9 +1,11 @@
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from cps.errors import CardRemovedError, CardResetError, NoCardError, NoReaderError
 from cps.simulator.chip import SoftwareCard
+from cps.simulator.faults import Fault, FaultKind, FaultyCard
 from cps.simulator.terminal import SoftwareConnection, SoftwareTerminal
 from cps.transport.connection import CardConnection, CardTerminal
 from tests.support import cards
@@ -177,6 +179,85 @@ def test_another_connection_waits_for_the_end_of_a_transaction_and_removal_does_
         pulling.start()
         pulling.join(SECONDS)
         assert not pulling.is_alive()
+
+
+class WaitingCard(SoftwareCard):
+    """A card that is at work until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__(cards.image())
+        self.at_work = threading.Event()
+        self.go_on = threading.Event()
+
+    def execute(self, command: bytes) -> bytes:
+        self.at_work.set()
+        assert self.go_on.wait(SECONDS)
+        return super().execute(command)
+
+
+@pytest.mark.parametrize(
+    ("happen", "error"),
+    [
+        (SoftwareTerminal.remove, CardRemovedError),
+        (lambda terminal: (terminal.remove(), terminal.insert()), CardRemovedError),
+        (SoftwareTerminal.reset_by_another_program, CardResetError),
+    ],
+    ids=["removed", "removed and back", "reset"],
+)
+def test_what_happens_while_the_card_is_at_work_is_seen_at_once_and_told_at_the_end(
+    happen: Callable[[SoftwareTerminal], object], error: type[Exception]
+) -> None:
+    card = WaitingCard()
+    terminal = SoftwareTerminal(card)
+    connection = terminal.connect(READER)
+    told: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            connection.transmit(VERIFY)
+        except (CardRemovedError, CardResetError) as exc:
+            told.append(exc)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert card.at_work.wait(SECONDS)
+    happen(terminal)
+    present = terminal.readers()[0].present
+    card.go_on.set()
+    asking.join(SECONDS)
+
+    assert [type(exc) for exc in told] == [error]
+    if not present:
+        terminal.insert()
+    assert terminal.connect(READER).transmit(STATUS) == b"\x63\xc3", "it began anew"
+
+
+@pytest.mark.parametrize("kind", [FaultKind.REMOVED, FaultKind.REMOVED_DURING])
+def test_a_card_that_is_pulled_out_by_a_fault_is_shown_as_gone(kind: FaultKind) -> None:
+    terminal = SoftwareTerminal(FaultyCard(SoftwareCard(cards.image()), [Fault(kind=kind, at=2)]))
+    connection = terminal.connect(READER)
+    connection.transmit(VERIFY)
+
+    with pytest.raises(CardRemovedError):
+        connection.transmit(STATUS)
+
+    assert not terminal.readers()[0].present
+    with pytest.raises(NoCardError):
+        terminal.connect(READER)
+    terminal.insert()
+    assert terminal.connect(READER).transmit(STATUS) == b"\x63\xc3"
+
+
+def test_a_reset_by_a_fault_is_told_to_every_connection() -> None:
+    fault = Fault(kind=FaultKind.RESET, at=2)
+    terminal = SoftwareTerminal(FaultyCard(SoftwareCard(cards.image()), [fault]))
+    first, second = terminal.connect(READER), terminal.connect(READER)
+    first.transmit(VERIFY)
+
+    for connection in (first, second):
+        with pytest.raises(CardResetError):
+            connection.transmit(STATUS)
+    assert terminal.connect(READER).transmit(STATUS) == b"\x63\xc3"
 
 
 def test_closing_leaves_the_card_as_it_is(

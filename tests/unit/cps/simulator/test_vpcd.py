@@ -10,6 +10,7 @@ import pytest
 from cps.errors import CardBusyError, CardMuteError, NoServiceError
 from cps.simulator import vpcd
 from cps.simulator.chip import SoftwareCard
+from cps.simulator.faults import Fault, FaultKind, FaultyCard
 from cps.simulator.vpcd import VPCDReader
 from tests.support import cards
 
@@ -19,10 +20,10 @@ SECONDS = 5
 class Reader:
     """A virtual reader that the test plays, and a card that runs in its own thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *faults: Fault) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
         self.server.settimeout(SECONDS)
-        self.card = SoftwareCard(cards.image())
+        self.card = FaultyCard(SoftwareCard(cards.image()), faults)
         self.inserted = threading.Event()
         self.failure: Exception | None = None
         self.vpcd = VPCDReader(self.card, port=self.server.getsockname()[1])
@@ -77,8 +78,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader() -> Iterator[Reader]:
-    reader = Reader()
+def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
+    reader = Reader(*getattr(request, "param", ()))
     try:
         yield reader
     finally:
@@ -166,6 +167,42 @@ def test_stopping_before_the_reader_said_anything_is_as_clean(reader: Reader) ->
 
     assert reader.failure is None
     assert not reader.inserted.is_set()
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [[Fault(kind=FaultKind.REMOVED, at=2)], [Fault(kind=FaultKind.REMOVED_DURING, at=2)]],
+    ids=["before", "during"],
+    indirect=True,
+)
+def test_a_card_that_is_pulled_out_leaves_without_an_answer(reader: Reader) -> None:
+    reader.start()
+    reader.send(b"\x01")
+    assert reader.ask(STATUS) == b"\x63\xc3"
+
+    reader.send(STATUS)
+
+    assert reader.link.recv(1) == b""
+    reader.join()
+    assert reader.failure is None
+
+
+@pytest.mark.parametrize("reader", [[Fault(kind=FaultKind.RESET, at=2)]], indirect=True)
+def test_a_reset_by_a_fault_is_not_told_and_what_was_verified_is_lost(reader: Reader) -> None:
+    reader.start()
+    reader.send(b"\x01")
+    assert reader.ask(VERIFY) == b"\x90\x00"
+
+    assert reader.ask(STATUS) == b"\x63\xc3"
+
+
+@pytest.mark.parametrize("reader", [[Fault(kind=FaultKind.MUTE)]], indirect=True)
+def test_a_mute_card_gives_empty_answers(reader: Reader) -> None:
+    reader.start()
+    reader.send(b"\x01")
+
+    assert reader.ask(STATUS) == b""
+    assert reader.ask(b"\x04") == reader.card.atr
 
 
 def test_a_reader_that_goes_away_is_told(reader: Reader) -> None:
