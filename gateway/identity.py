@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, unique
+from typing import Literal, TypeAlias
+
+RevocationSource: TypeAlias = Literal["list", "ocsp", "grace"]
+"""From what a certificate was known not to be revoked: a list in force, a responder's answer, or a
+list that had ended, by ``trust.grace_until``."""
 
 
 @unique
@@ -40,3 +45,5 @@ class VerifiedIdentity:
     upn_mismatch: str | None = None
     """What the certificate has in place of the principal name ``<national_id>@carte-cps.fr``, for
     the audit alone; ``None`` where it fits."""
+    revocation: RevocationSource = "list"
+    """The weakest that the decision rests on, for the audit alone."""

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cps.authtoken.token import MAX_TOKEN_BYTES
@@ -32,6 +32,7 @@ from gateway.settings_checks import (
     Version,
     require_private_folder,
 )
+from gateway.settings_revocation import RevocationSettings
 
 MAX_RUNTIME_DIR_BYTES = 90
 """Longest folder for sockets: a Unix socket's whole path has at most 107 bytes on Linux."""
@@ -81,8 +82,17 @@ class TrustSettings(_Table):
     """Files with the root certificates, at least one."""
     intermediates: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
     """Files with the authorities that issue to persons, at least one; none is taken from a card."""
-    crls: Annotated[tuple[InputFile, ...], Field(strict=False), NotEmpty]
-    """Files with the revocation lists, at least one; without a valid list nobody gets in."""
+    crls: Annotated[tuple[InputFile, ...], Field(strict=False)] = ()
+    """Files with revocation lists, complete or delta; without a list in force nobody gets in.
+    Default: none, and then [[trust.revocation]] says where lists are fetched."""
+    revocation: Annotated[tuple[RevocationSettings, ...], Field(strict=False)] = ()
+    """Tables with the addresses of lists and responders, of one authority each. Default: none."""
+    refresh_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
+    """Time between two looks at the addresses of lists, seconds, 60 to 86400, default 3600 (1 h).
+    """
+    grace_until: AwareDatetime | None = None
+    """Until then lists count that ended at most a week ago; TOML date and time with its zone. For
+    emergencies: every login that needs it says so in the audit log. Default: none."""
     policies: Annotated[tuple[PolicyIdentifier, ...], Field(strict=False)] = ()
     """Certificate policies (OIDs) of which a path must have one; default: none demanded."""
 
@@ -270,9 +280,21 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if limits.cookie_bytes > limits.header_bytes:
         yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
+    yield from _trust_contradictions(settings.trust)
     yield from _store_contradictions(settings.store, settings.environment)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
+
+
+def _trust_contradictions(trust: TrustSettings) -> Iterator[tuple[str, str]]:
+    if not trust.crls and not any(each.crl for each in trust.revocation):
+        yield "trust.crls", "is missing; name files, or addresses in [[trust.revocation]]"
+    for number, each in enumerate(trust.revocation):
+        if each.authority not in trust.anchors + trust.intermediates:
+            reason = "is not among trust.anchors and trust.intermediates"
+            yield f"trust.revocation[{number}].authority", reason
+        if not (each.crl or each.delta or each.ocsp):
+            yield f"trust.revocation[{number}]", "names no address: crl, delta or ocsp is wanted"
 
 
 def _store_contradictions(store: StoreSettings, environment: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
 from cps.authtoken.token import AuthToken
 from gateway.errors import LoginRejectedError
-from gateway.identity import VerifiedIdentity
+from gateway.identity import RevocationSource, VerifiedIdentity
 from gateway.login.challenge import Challenge
 from gateway.login.rules import AccessRules
 from gateway.login.signature import require_fitting_key, require_valid
@@ -57,8 +57,8 @@ class LoginVerifier:
         profile = require_authentication_profile(  # 7
             chain.leaf, environment=self._environment
         )
-        self._revocation.require_good(chain, now)  # 8
-        identity = _identity(chain.leaf, profile)  # 9
+        revocation = self._revocation.require_good(chain, now)  # 8
+        identity = _identity(chain.leaf, profile, revocation)  # 9
         self._rules.require_access(identity)  # 10
         return identity
 
@@ -88,7 +88,9 @@ def _read_certificate(token: AuthToken) -> x509.Certificate:
         raise LoginRejectedError(ErrorCode.CERT_MALFORMED, str(exc)) from exc
 
 
-def _identity(leaf: x509.Certificate, profile: CardProfile) -> VerifiedIdentity:
+def _identity(
+    leaf: x509.Certificate, profile: CardProfile, revocation: RevocationSource
+) -> VerifiedIdentity:
     holder = profile.holder
     return VerifiedIdentity(
         national_id=holder.national_id,
@@ -103,4 +105,5 @@ def _identity(leaf: x509.Certificate, profile: CardProfile) -> VerifiedIdentity:
         certificate_sha256=hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
         not_after=int(leaf.not_valid_after_utc.timestamp()),
         upn_mismatch=profile.upn_mismatch,
+        revocation=revocation,
     )

@@ -70,6 +70,5 @@ def _list(file: Path, store: TrustStore, now: datetime) -> Iterator[str]:
     hours = (now - found.this_update).total_seconds() / 3600
     yield f"{'':14} of {found.authority.subject.rfc4514_string()}"
     yield (
-        f"{'':14} {len(found.serials)} entries, {hours:.0f} h old, "
-        f"good until {found.next_update:{_MINUTE}}"
+        f"{'':14} {len(found)} entries, {hours:.0f} h old, good until {found.next_update:{_MINUTE}}"
     )

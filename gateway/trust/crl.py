@@ -1,78 +1,153 @@
-"""Which certificates are revoked: the configured lists, read again when their files change."""
+"""Is this certificate revoked? The one decision, made of lists, answers and what was kept.
 
-import logging
-import os
+Nothing here uses the network: lists and answers are brought by the refresher, a process of its own
+(:mod:`gateway.refresh`), and looked up in the files that it leaves.
+"""
+
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from cryptography import x509
 
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
+from gateway.identity import RevocationSource
+from gateway.settings import Settings
+from gateway.trust.ask import Ask
+from gateway.trust.list_standing import Standing, find_standing
 from gateway.trust.path import ValidChain
 from gateway.trust.revocation_list import RevocationList
+from gateway.trust.revocation_memory import kept_answer, kept_revocation, owner_of
+from gateway.trust.revocation_places import RevocationPlaces, authority_of, list_slots
+from gateway.trust.revocation_report import overdue_problems, refresher_problems
+from gateway.trust.serial_table import decode_serial
 from gateway.trust.store import TrustStore
-
-_log = logging.getLogger(__name__)
+from gateway.trust.table_file import TableFile
+from gateway.trust.watched_file import WatchedFile
 
 MAX_LIST_BYTES = 64 * 1024 * 1024
 """A list of a million entries has about 49 MB."""
 LOOK_AGAIN = timedelta(seconds=5)
 """How long the files are not looked at again; a new list counts after that time at most."""
-_Stamp = tuple[int, int, int]
+MAX_GRACE = timedelta(days=7)
+"""How long after its end a list counts where ``trust.grace_until`` allows that at all."""
+_WEAKEST_LAST: Sequence[RevocationSource] = ("list", "ocsp", "grace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FileState:
-    """What is known of one file."""
+class _Issuer:
+    """What is at hand about the certificates of one authority."""
 
-    stamp: _Stamp | None = None
-    """Time of change, size and inode when it was last read; ``None`` where it cannot be read."""
-    current: RevocationList | None = None
-    """The last good list: it stays in use until its end, whatever becomes of the file."""
-    problem: str | None = None
-    """Why the file as it is now was not taken."""
+    owner: str
+    lists: tuple[RevocationList, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refreshed:
+    """What there is besides lists where a refresher runs."""
+
+    settings: Settings
+    places: RevocationPlaces
+    revoked: WatchedFile[TableFile]
+    answers: WatchedFile[TableFile]
+    asked: frozenset[x509.Certificate]
+    """Authorities that have a responder."""
 
 
 class RevocationLists:
-    """The revocation lists in a set of files; good for use by several threads.
+    """The revocation data of one gateway; good for use by several threads.
 
     A file that is missing, broken or out of date does not stop the gateway: it is logged, and
-    logins that depend on it are refused once no older list covers for it.
+    logins that depend on it are refused once nothing older covers for it.
     """
 
-    def __init__(self, files: Sequence[Path], store: TrustStore) -> None:
+    def __init__(
+        self,
+        lists: Sequence[WatchedFile[RevocationList]],
+        store: TrustStore,
+        *,
+        refreshed: _Refreshed | None = None,
+    ) -> None:
+        self._lists = tuple(lists)
         self._store = store
-        self._states = {file: _FileState() for file in files}
+        self._refreshed = refreshed
+        self._issuers: Mapping[x509.Certificate, _Issuer] = MappingProxyType({})
+        self._vanished: dict[str, set[int]] = {}
         self._looked_at: datetime | None = None
         self._lock = threading.Lock()
 
     @classmethod
     def load(cls, files: Sequence[Path], store: TrustStore, now: datetime) -> Self:
-        """Return the lists in *files*, one a file, DER or PEM.
+        """Return the lists in *files*, one a file, DER or PEM, read by this process itself.
 
         :param now: aware UTC.
         """
-        lists = cls(files, store)
+
+        def read(file: Path, current: RevocationList | None) -> RevocationList:
+            fresh = RevocationList.parse(read_bounded(file), store.authorities())
+            if current is not None:
+                current.require_successor(fresh)
+            return fresh
+
+        lists = cls([WatchedFile(file, read) for file in files], store)
         lists._look(now)
         return lists
 
-    def require_good(self, chain: ValidChain, now: datetime) -> None:
+    @classmethod
+    def follow(cls, settings: Settings, store: TrustStore, now: datetime) -> Self:
+        """Return what the refresher of the same *settings* brings, now and later.
+
+        :param store: loaded from these settings.
+        :param now: aware UTC.
+        """
+        places = RevocationPlaces.of(settings)
+        slots = list_slots(settings.trust, store)
+
+        def read(file: Path, _: RevocationList | None) -> RevocationList:
+            return RevocationList.from_file(TableFile.map(file), store.authorities())
+
+        def read_table(file: Path, _: TableFile | None) -> TableFile:
+            return TableFile.map(file)
+
+        lists = cls(
+            [WatchedFile(places.table(slot.name), read, label=slot.label) for slot in slots],
+            store,
+            refreshed=_Refreshed(
+                settings=settings,
+                places=places,
+                revoked=WatchedFile(places.revoked, read_table, optional=True),
+                answers=WatchedFile(places.answers, read_table, optional=True),
+                asked=frozenset(
+                    authority_of(table.authority, settings.trust, store)
+                    for table in settings.trust.revocation
+                    if table.ocsp
+                ),
+            ),
+        )
+        lists._look(now)
+        return lists
+
+    def require_good(self, chain: ValidChain, now: datetime) -> RevocationSource:
         """Refuse a path of which the leaf or the intermediate is revoked, or not known to be good.
 
-        :param now: aware UTC; the instant for which the lists must be in force.
+        :param now: aware UTC; the instant for which all data must be in force.
+        :returns: the weakest of what both were known from.
         :raises LoginRejectedError: CERT_REVOKED, also for a certificate on hold;
-            REVOCATION_UNAVAILABLE where an issuer has no list in force.
+            REVOCATION_UNAVAILABLE where neither a list in force nor a fresh answer speaks of one.
 
         Source: RFC 5280 §6.3.
         """
         self._look(now)
-        self._require_not_listed(chain.leaf, chain.intermediate, now)
-        self._require_not_listed(chain.intermediate, chain.anchor, now)
+        sources = (
+            self._require_good(chain.leaf, chain.intermediate, now),
+            self._require_good(chain.intermediate, chain.anchor, now),
+        )
+        return max(sources, key=_WEAKEST_LAST.index)
 
     def problems(self, now: datetime) -> tuple[str, ...]:
         """Return what an operator has to mend, one English sentence each; nothing if all is well.
@@ -80,98 +155,141 @@ class RevocationLists:
         :param now: aware UTC.
         """
         self._look(now)
-        states = self._states
-        files = [f"{file}: {state.problem}" for file, state in states.items() if state.problem]
-        silent = [
-            f"no revocation list in force for {authority.subject.rfc4514_string()}"
-            for authority in self._store.authorities()
-            if not self._lists_of(authority, now)
-        ]
-        return (*files, *silent)
+        problems = [f"{each.label}: {each.problem}" for each in self._lists if each.problem]
+        for authority in self._store.authorities():
+            lists = self._issuers[authority].lists
+            problems += overdue_problems(authority, lists, now)
+        if self._refreshed is not None:
+            for table in (self._refreshed.revoked, self._refreshed.answers):
+                problems += [f"{table.label}: {table.problem}"] if table.problem else []
+            problems += refresher_problems(self._refreshed.settings, self._store, now)
+        return tuple(problems)
 
-    def _require_not_listed(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
-    ) -> None:
-        lists = self._lists_of(issuer, now)
-        if not lists:
+    def _require_good(
+        self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
+    ) -> RevocationSource:
+        serial = certificate.serial_number
+        issuer = self._issuers.get(authority)
+        if issuer is None:
+            raise LoginRejectedError(
+                ErrorCode.REVOCATION_UNAVAILABLE, "issued by an authority that is not pinned"
+            )
+        found = find_standing(certificate, authority, issuer.lists, now)
+        if found.standing is Standing.REVOKED or self._is_kept(issuer, serial):
+            raise LoginRejectedError(ErrorCode.CERT_REVOKED, f"serial {serial:X} is revoked")
+        source = self._answered(certificate, authority, now)
+        if found.standing is Standing.GOOD:
+            self._tell(authority, issuer, serial, urgent=False)
+            return "list"
+        self._tell(authority, issuer, serial, urgent=source is None)
+        if source is None and self._is_within_grace(certificate, authority, now):
+            source = "grace"
+        if source is None:
             raise LoginRejectedError(
                 ErrorCode.REVOCATION_UNAVAILABLE,
-                f"no revocation list in force for {issuer.subject.rfc4514_string()}",
+                f"no revocation list in force for {authority.subject.rfc4514_string()}",
             )
-        if any(certificate.serial_number in each.serials for each in lists):
-            raise LoginRejectedError(
-                ErrorCode.CERT_REVOKED, f"serial {certificate.serial_number:X} is revoked"
-            )
+        return source
 
-    def _lists_of(self, issuer: x509.Certificate, now: datetime) -> list[RevocationList]:
-        return [
-            state.current
-            for state in self._states.values()
-            if state.current is not None
-            and state.current.authority == issuer
-            and state.current.is_in_force(now)
-        ]
+    def _is_kept(self, issuer: _Issuer, serial: int) -> bool:
+        """Return whether the certificate was ever told to be revoked for good."""
+        if serial in self._vanished.get(issuer.owner, ()):
+            return True
+        if self._refreshed is None:
+            return False
+        return kept_revocation(self._refreshed.revoked.current, issuer.owner, serial) is not None
+
+    def _answered(
+        self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
+    ) -> RevocationSource | None:
+        """Return ``ocsp`` where the responder's last answer is *good* and fresh.
+
+        :raises LoginRejectedError: CERT_REVOKED where it is a hold, and no list is newer.
+        """
+        if self._refreshed is None:
+            return None
+        issuer = self._issuers[authority]
+        serial = certificate.serial_number
+        answer = kept_answer(self._refreshed.answers.current, issuer.owner, serial)
+        if answer is None:
+            return None
+        if not answer.held:
+            return "ocsp" if now <= answer.expires else None
+        newer = [each for each in issuer.lists if each.this_update > answer.this_update]
+        if find_standing(certificate, authority, newer, now).standing is Standing.GOOD:
+            return None
+        raise LoginRejectedError(ErrorCode.CERT_REVOKED, f"serial {serial:X} is on hold")
+
+    def _is_within_grace(
+        self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
+    ) -> bool:
+        if self._refreshed is None:
+            return False
+        until = self._refreshed.settings.trust.grace_until
+        if until is None or now > until:
+            return False
+        lists = self._issuers[authority].lists
+        found = find_standing(certificate, authority, lists, now, overdue=MAX_GRACE)
+        return found.standing is Standing.GOOD
+
+    def _tell(
+        self, authority: x509.Certificate, issuer: _Issuer, serial: int, *, urgent: bool
+    ) -> None:
+        """Have the refresher know the certificate, where it can ask a responder about it."""
+        if self._refreshed is not None and authority in self._refreshed.asked:
+            ask = Ask(owner=issuer.owner, serial=serial, urgent=urgent)
+            ask.send(self._refreshed.places.socket)
 
     def _look(self, now: datetime) -> None:
         """Read the files that changed, at most every few seconds."""
         if self._looked_at is not None and abs(now - self._looked_at) < LOOK_AGAIN:
             return
-        # One thread reads; the others go on with the lists that are in use.
+        # One thread reads; the others go on with what is in use.
         if not self._lock.acquire(blocking=False):
             return
         try:
             self._looked_at = now
-            self._states = {
-                file: self._next_state(file, state) for file, state in self._states.items()
-            }
+            for each in self._lists:
+                before = each.current
+                if each.look() and before is not None and each.current is not None:
+                    self._keep_vanished(before, each.current)
+            if self._refreshed is not None:
+                self._refreshed.revoked.look()
+                self._refreshed.answers.look()
+            self._issuers = self._sorted_lists()
         finally:
             self._lock.release()
 
-    def _next_state(self, file: Path, state: _FileState) -> _FileState:
-        stamp: _Stamp | None = None
-        try:
-            with file.open("rb") as stream:
-                # Taken before reading: a file written to meanwhile has another one next time.
-                stamp = _stamp(stream.fileno())
-                if stamp == state.stamp:
-                    return state
-                raw = stream.read(MAX_LIST_BYTES + 1)
-            fresh = self._parse(raw, state.current)
-        except (OSError, ValueError) as exc:
-            return _keep(file, state, stamp, str(exc))
-        _log.info(
-            "revocation list %s: %d entries, number %s, good until %s",
-            file,
-            len(fresh.serials),
-            fresh.number,
-            fresh.next_update.isoformat(),
+    def _keep_vanished(self, before: RevocationList, after: RevocationList) -> None:
+        """Remember what was revoked for good and is not listed any more.
+
+        Where a refresher runs, it does so, and better: on disk.
+        """
+        if self._refreshed is None:
+            kept = self._vanished.setdefault(owner_of(after.authority), set())
+            kept.update(map(decode_serial, after.vanished_since(before)))
+
+    def _sorted_lists(self) -> Mapping[x509.Certificate, _Issuer]:
+        lists = [each.current for each in self._lists if each.current is not None]
+        return MappingProxyType(
+            {
+                authority: _Issuer(
+                    owner=owner_of(authority),
+                    lists=tuple(each for each in lists if each.speaks_for(authority)),
+                )
+                for authority in self._store.authorities()
+            }
         )
-        return _FileState(stamp=stamp, current=fresh)
-
-    def _parse(self, raw: bytes, current: RevocationList | None) -> RevocationList:
-        if len(raw) > MAX_LIST_BYTES:
-            raise ValueError(f"larger than {MAX_LIST_BYTES} bytes")
-        fresh = RevocationList.parse(raw, self._store.authorities())
-        if current is None:
-            return fresh
-        if fresh.authority != current.authority:
-            raise ValueError("the list of another authority than before")
-        if fresh.is_older_than(current):
-            raise ValueError("older than the list in use, so a replay or a mistake")
-        return fresh
 
 
-def _keep(file: Path, state: _FileState, stamp: _Stamp | None, problem: str) -> _FileState:
-    if problem != state.problem:
-        _log.error(
-            "revocation list %s not taken: %s; in use: %s",
-            file,
-            problem,
-            "none" if state.current is None else f"until {state.current.next_update.isoformat()}",
-        )
-    return _FileState(stamp=stamp, current=state.current, problem=problem)
+def read_bounded(file: Path) -> bytes:
+    """Return the contents of a file with a list.
 
-
-def _stamp(descriptor: int) -> _Stamp:
-    status = os.fstat(descriptor)
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    :raises OSError: where it cannot be read.
+    :raises ValueError: where it is larger than any list.
+    """
+    with file.open("rb") as stream:
+        raw = stream.read(MAX_LIST_BYTES + 1)
+    if len(raw) > MAX_LIST_BYTES:
+        raise ValueError(f"larger than {MAX_LIST_BYTES} bytes")
+    return raw

@@ -1,92 +1,50 @@
-"""One certificate revocation list: from the bytes of a file to serial numbers worth believing."""
+"""One certificate revocation list: from the bytes that came to serial numbers worth believing."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Self
+from typing import Self, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import SignatureAlgorithmOID
+
+from gateway.trust.list_entries import (
+    REASON_BYTES,
+    Reason,
+    indirect_entries,
+    is_permanent,
+    packed_entries,
+    places,
+    without_entries,
+)
+from gateway.trust.list_scope import covered_reasons
+from gateway.trust.names import canonical, is_same
+from gateway.trust.serial_table import SerialTable, decode_serial
+from gateway.trust.signed_list import one_list, require_signed_list, require_version
+from gateway.trust.strength import LOGIN_STRENGTH, Strength
+from gateway.trust.table_file import TableFile
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the authority's clock and ours may differ."""
-_PEM_BEGIN = b"-----BEGIN "
-_TRUE = b"\x01\x01\xff"
-_HASHES: Mapping[x509.ObjectIdentifier, hashes.HashAlgorithm] = MappingProxyType(
-    {
-        SignatureAlgorithmOID.RSA_WITH_SHA256: hashes.SHA256(),
-        SignatureAlgorithmOID.RSA_WITH_SHA384: hashes.SHA384(),
-        SignatureAlgorithmOID.RSA_WITH_SHA512: hashes.SHA512(),
-    }
-)
+MAX_NUMBER_BITS = 160
+"""Source: RFC 5280 §5.2.3."""
+_OWN = ""
+"""Owner of the entries that are about the signer's own certificates: all, but in indirect lists."""
+_MAY_BE_CRITICAL = frozenset({x509.IssuingDistributionPoint.oid, x509.DeltaCRLIndicator.oid})
+_T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RevocationList:
-    """A complete list, signed by *authority*."""
+class Mark:
+    """What tells an older list from a newer one."""
 
-    authority: x509.Certificate
     number: int | None
-    """crlNumber, where the list has one."""
     this_update: datetime
-    next_update: datetime
-    serials: frozenset[int]
-    """Of all that is revoked, whatever the reason: a hold counts as well."""
 
-    @classmethod
-    def parse(cls, raw: bytes, authorities: Iterable[x509.Certificate]) -> Self:
-        """Return the list in *raw* after its signature was verified.
-
-        Dates are not looked at: see :meth:`is_in_force`.
-
-        :param raw: one list in DER or PEM, of a size that the caller has bounded.
-        :param authorities: those of which one must have signed.
-        :raises ValueError: for anything else, and for lists that cover only a part of what the
-            authority issued, or more: delta, indirect, with a distribution point.
-
-        Source: RFC 5280 §5, §6.3.3.
-        """
-        try:
-            der = _one_list(raw)
-            crl = x509.load_der_x509_crl(der)
-            number = _require_complete(crl)
-            issuer = crl.issuer
-        except (
-            ValueError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-            x509.InvalidVersion,
-            x509.UnsupportedGeneralNameType,
-            Warning,  # what the library only warns of is raised where warnings are errors
-        ) as exc:
-            raise ValueError(f"not a usable revocation list: {exc}") from exc
-        if crl.next_update_utc is None:
-            raise ValueError("the list does not say when the next one comes")
-        authority = _require_signed(
-            crl, der, [candidate for candidate in authorities if candidate.subject == issuer]
-        )
-        _require_plain_entries(crl, der)
-        return cls(
-            authority=authority,
-            number=number,
-            this_update=crl.last_update_utc,
-            next_update=crl.next_update_utc,
-            serials=frozenset(entry.serial_number for entry in crl),
-        )
-
-    def is_in_force(self, now: datetime) -> bool:
-        """Return whether *now* lies between thisUpdate and nextUpdate, five minutes either side."""
-        return self.this_update - CLOCK_SKEW <= now <= self.next_update + CLOCK_SKEW
-
-    def is_older_than(self, other: Self) -> bool:
-        """Return whether this list was made before *other*, as its number and date say.
+    def is_before(self, other: Self) -> bool:
+        """Return whether the list with this mark was made before the one with the *other*.
 
         A list without number cannot follow one that has a number.
         """
@@ -96,89 +54,292 @@ class RevocationList:
             return False
         return self.number is None or self.number < other.number
 
+    def require_not_before(self, other: Self) -> None:
+        """Refuse the list with this mark as the next one after that with the *other*.
 
-def _one_list(raw: bytes) -> bytes:
-    """Return the DER of the only list in *raw*, which is PEM or DER."""
-    if not raw.startswith(_PEM_BEGIN):
-        return raw
-    if raw.count(_PEM_BEGIN) != 1:
-        raise ValueError("several PEM blocks; one list a file is wanted")
-    return x509.load_pem_x509_crl(raw).public_bytes(Encoding.DER)
+        :raises ValueError: where it is older.
+        """
+        if self.is_before(other):
+            raise ValueError("older than the list before it, so a replay or a mistake")
 
 
-def _require_complete(crl: x509.CertificateRevocationList) -> int | None:
-    """Refuse a list of which this module does not understand every limit; return its number."""
-    number = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationList:
+    """A list, complete or delta, signed by *authority*."""
+
+    authority: x509.Certificate
+    number: int | None
+    """crlNumber, where the list has one."""
+    base_number: int | None
+    """In a delta list: the complete list that it starts from."""
+    this_update: datetime
+    next_update: datetime
+    scope: x509.IssuingDistributionPoint | None
+    """What the list is limited to."""
+    key_identifier: x509.AuthorityKeyIdentifier | None
+    tables: Mapping[str, SerialTable]
+    """The entries, by whose certificates they are about; values are a :class:`Reason`."""
+    frame: bytes
+    """DER of the list without its entries; its signature is worth nothing any more."""
+
+    @classmethod
+    def parse(
+        cls,
+        raw: bytes,
+        authorities: Iterable[x509.Certificate],
+        *,
+        strength: Strength = LOGIN_STRENGTH,
+    ) -> Self:
+        """Return the list in *raw* after its signature was verified.
+
+        The present does not matter here: see :meth:`is_in_force`.
+
+        :param raw: one list in DER or PEM, of a size that the caller has bounded.
+        :param authorities: those of which one must have signed.
+        :raises ValueError: for anything else.
+
+        Source: RFC 5280 §5, §6.3.3.
+        """
+        try:
+            der = one_list(raw)
+            crl = x509.load_der_x509_crl(der)
+            authority = require_signed_list(crl, der, authorities, strength)
+            require_version(crl, der)
+            return cls._of(
+                crl, authority=authority, tables=_tables(crl, der), frame=without_entries(der)
+            )
+        except (
+            ValueError,
+            TypeError,  # of the library, for a name whose text is of a kind that no text has
+            UnsupportedAlgorithm,
+            x509.DuplicateExtension,
+            x509.InvalidVersion,
+            x509.UnsupportedGeneralNameType,
+            Warning,  # what the library only warns of is raised where warnings are errors
+        ) as exc:
+            raise ValueError(f"not a usable revocation list: {exc}") from exc
+
+    @classmethod
+    def from_file(cls, file: TableFile, authorities: Iterable[x509.Certificate]) -> Self:
+        """Return the list that :meth:`to_file` put into *file*; it was verified before that.
+
+        :raises ValueError: where it is no such file, or of none of *authorities*.
+        """
+        match file.about:
+            case {"authority": str() as fingerprint, "list": str() as frame}:
+                for authority in authorities:
+                    if authority.fingerprint(hashes.SHA256()).hex() == fingerprint:
+                        der = bytes.fromhex(frame)
+                        crl = x509.load_der_x509_crl(der)
+                        return cls._of(crl, authority=authority, tables=file.tables, frame=der)
+                raise ValueError("the list of an authority that is not configured")
+            case _:
+                raise ValueError("not the file of a list")
+
+    def to_file(self, generation: int) -> TableFile:
+        """Return what :meth:`from_file` reads.
+
+        :param generation: how many lists were put at that place before.
+        """
+        about = {
+            "authority": self.authority.fingerprint(hashes.SHA256()).hex(),
+            "list": self.frame.hex(),
+            "generation": generation,
+        }
+        return TableFile(about=about, tables=self.tables)
+
+    @classmethod
+    def _of(
+        cls,
+        crl: x509.CertificateRevocationList,
+        *,
+        authority: x509.Certificate,
+        tables: Mapping[str, SerialTable],
+        frame: bytes,
+    ) -> Self:
+        """Read all but the entries, from a list with or without them."""
+        _require_known_extensions(crl)
+        this_update, next_update = crl.last_update_utc, crl.next_update_utc
+        if next_update is None:
+            raise ValueError("it does not say when the next one comes")
+        if next_update < this_update:
+            raise ValueError("it ends before it begins")
+        key_identifier = _extension(crl, x509.AuthorityKeyIdentifier)
+        _require_own_key(key_identifier, authority)
+        number, base = _extension(crl, x509.CRLNumber), _extension(crl, x509.DeltaCRLIndicator)
+        if base is not None and number is None:
+            raise ValueError("a delta list without number")
+        return cls(
+            authority=authority,
+            number=None if number is None else _require_number(number.crl_number),
+            base_number=None if base is None else _require_number(base.crl_number),
+            this_update=this_update,
+            next_update=next_update,
+            scope=_extension(crl, x509.IssuingDistributionPoint),
+            key_identifier=key_identifier,
+            tables=tables,
+            frame=frame,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return sum(map(len, self.tables.values()))
+
+    def is_in_force(self, now: datetime, *, overdue: timedelta = timedelta(0)) -> bool:
+        """Return whether *now* lies between thisUpdate and nextUpdate, five minutes either side.
+
+        :param overdue: how long after its end the list still counts.
+        """
+        return self.this_update - CLOCK_SKEW <= now <= self.next_update + overdue + CLOCK_SKEW
+
+    @property
+    def mark(self) -> Mark:
+        """When the list was made, as far as lists after it must not be older."""
+        return Mark(number=self.number, this_update=self.this_update)
+
+    def require_successor(self, fresh: Self) -> None:
+        """Refuse *fresh* as the next list in this one's place.
+
+        :raises ValueError: for a list of another authority, kind or scope, and for an older one,
+            which is a replay or a mistake.
+        """
+        same_kind = (self.base_number is None) == (fresh.base_number is None)
+        if fresh.authority != self.authority or fresh.scope != self.scope or not same_kind:
+            raise ValueError("of another authority, kind or scope than the list before it")
+        fresh.mark.require_not_before(self.mark)
+
+    def completes(self, base: Self) -> bool:
+        """Return whether this is a delta list that may be laid over the complete list *base*.
+
+        Source: RFC 5280 §5.2.4, §6.3.3 (c).
+        """
+        if self.base_number is None or self.number is None:
+            return False
+        if base.base_number is not None or base.number is None:
+            return False
+        return self.continues(base) and self.base_number <= base.number <= self.number
+
+    def continues(self, other: Self) -> bool:
+        """Return whether both lists, complete or delta, are of one series: same key, same scope."""
+        return (
+            self.authority == other.authority
+            and self.scope == other.scope
+            and self.key_identifier == other.key_identifier
+        )
+
+    def speaks_for(self, issuer: x509.Certificate) -> bool:
+        """Return whether the list may speak of certificates that *issuer* issued.
+
+        It does if it was signed with the same key; an authority of the same name with another key
+        is another one. An indirect list may besides speak for those that name its signer.
+        """
+        if self.authority == issuer or self.authority.public_key() == issuer.public_key():
+            return True
+        indirect = self.scope is not None and self.scope.indirect_crl
+        return indirect and not is_same(self.authority.subject, issuer.subject)
+
+    def vanished_since(self, older: Self) -> list[bytes]:
+        """Return the records of all that *older* says is revoked for good and this list does not.
+
+        Only certificates of the signer itself are looked for.
+        """
+        here = self.tables[_OWN]
+        unchanged = set(here.records())
+        return [
+            record
+            for record in older.tables[_OWN].records()
+            if record not in unchanged
+            and is_permanent({Reason(record[-1])})
+            # It may stand here with another reason.
+            and not is_permanent(Reason(v[0]) for v in here.find(decode_serial(record)))
+        ]
+
+    def reasons(self, certificate: x509.Certificate, issuer: x509.Certificate) -> set[Reason]:
+        """Return why the list names *certificate*; nothing where it does not.
+
+        :param issuer: who issued it.
+        """
+        table = self._table(certificate, issuer)
+        if table is None:
+            return set()
+        return {Reason(value[0]) for value in table.find(certificate.serial_number)}
+
+    def covers(
+        self, certificate: x509.Certificate, issuer: x509.Certificate
+    ) -> frozenset[x509.ReasonFlags]:
+        """Return for which reasons the list would name *certificate*, were it revoked.
+
+        :param issuer: who issued it.
+        """
+        return covered_reasons(
+            certificate,
+            signer=self.authority.subject,
+            direct=self._is_direct(issuer),
+            scope=self.scope,
+        )
+
+    def _table(self, certificate: x509.Certificate, issuer: x509.Certificate) -> SerialTable | None:
+        owner = _OWN if self._is_direct(issuer) else _owner(certificate.issuer)
+        return self.tables.get(owner)
+
+    def _is_direct(self, issuer: x509.Certificate) -> bool:
+        # The comparison of certificates is fast and nearly always answers.
+        return self.authority == issuer or is_same(self.authority.subject, issuer.subject)
+
+
+def _tables(crl: x509.CertificateRevocationList, der: bytes) -> dict[str, SerialTable]:
+    """Return the entries, by whose certificates they are about."""
+    scope = _extension(crl, x509.IssuingDistributionPoint)
+    if scope is not None and scope.indirect_crl:
+        by_name = indirect_entries(crl)
+        records = {_owner(name): entries for name, entries in by_name.items()}
+        records[_OWN] = records.pop(_owner(crl.issuer), [])
+    else:
+        records = {_OWN: packed_entries(der, places(der).entries)}
+    if sum(map(len, records.values())) != len(crl):
+        raise ValueError("its entries cannot be told apart")
+    return {
+        owner: SerialTable.of(each, value_bytes=REASON_BYTES) for owner, each in records.items()
+    }
+
+
+def _owner(name: x509.Name) -> str:
+    """Return one text for all spellings of *name*."""
+    spelling = [
+        sorted((attribute.dotted_string, repr(value)) for attribute, value in rdn)
+        for rdn in canonical(name)
+    ]
+    return hashlib.sha256(repr(spelling).encode()).hexdigest()
+
+
+def _require_known_extensions(crl: x509.CertificateRevocationList) -> None:
     for extension in crl.extensions:
-        # Any scope narrows what the absence of a serial number says, and no scope is understood
-        # here, so a list with one is refused, marked as critical or not.
-        if extension.critical or isinstance(
-            extension.value, x509.IssuingDistributionPoint | x509.DeltaCRLIndicator
-        ):
+        if extension.critical and extension.oid not in _MAY_BE_CRITICAL:
             raise ValueError(f"extension {extension.oid.dotted_string} is not supported")
-        if isinstance(extension.value, x509.CRLNumber):
-            number = extension.value.crl_number
+
+
+def _require_own_key(
+    key_identifier: x509.AuthorityKeyIdentifier | None, authority: x509.Certificate
+) -> None:
+    """Refuse a list that says that another key than the signer's made it."""
+    if key_identifier is None or key_identifier.key_identifier is None:
+        return
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return
+    if key_identifier.key_identifier != own.digest:
+        raise ValueError("it names another key than that of its signer")
+
+
+def _require_number(number: int) -> int:
+    if number < 0 or number.bit_length() > MAX_NUMBER_BITS:
+        raise ValueError("its number is not one of at most 20 bytes")
     return number
 
 
-def _require_signed(
-    crl: x509.CertificateRevocationList, der: bytes, candidates: Iterable[x509.Certificate]
-) -> x509.Certificate:
-    """Return the one of *candidates* whose key signed the list.
-
-    The library's own check encodes the whole list anew, two seconds for a million entries; here
-    the bytes that came are hashed once.
-    """
-    algorithm = _HASHES.get(crl.signature_algorithm_oid)
-    if algorithm is None:
-        raise ValueError(f"signature algorithm {crl.signature_algorithm_oid.dotted_string}")
-    signed = _signed_bytes(memoryview(der))
-    digest = hashlib.new(algorithm.name, signed).digest()
-    for candidate in candidates:
-        key = candidate.public_key()
-        usage = candidate.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not isinstance(key, rsa.RSAPublicKey) or not usage.crl_sign:
-            continue
-        try:
-            key.verify(crl.signature, digest, padding.PKCS1v15(), Prehashed(algorithm))
-        except InvalidSignature:
-            continue
-        return candidate
-    raise ValueError("not signed by one of the configured authorities")
-
-
-def _require_plain_entries(crl: x509.CertificateRevocationList, der: bytes) -> None:
-    """Refuse entries with a critical extension, such as another issuer's name.
-
-    Reading each entry's extensions is slow, so they are read only where the bytes of a TRUE stand
-    anywhere in the list.
-    """
-    if _TRUE not in der:
-        return
+def _extension(crl: x509.CertificateRevocationList, kind: type[_T]) -> _T | None:
     try:
-        critical = any(extension.critical for entry in crl for extension in entry.extensions)
-    except (ValueError, x509.DuplicateExtension) as exc:
-        raise ValueError(f"an entry's extensions cannot be read: {exc}") from exc
-    if critical:
-        raise ValueError("an entry has a critical extension, which is not supported")
-
-
-def _signed_bytes(der: memoryview) -> memoryview:
-    """Return the part of a list that its signature covers.
-
-    :param der: a list that the library could read, so that all lengths in it are known to be right,
-        and the algorithms named inside and outside of this part are known to be the same.
-    """
-    whole, _ = _content(der, 0)
-    _, signed_end = _content(der, whole)
-    return der[whole:signed_end]
-
-
-def _content(der: memoryview, at: int) -> tuple[int, int]:
-    """Return where the content of the element at *at* begins and ends."""
-    length = der[at + 1]
-    start = at + 2
-    if length & 0x80:
-        start += length & 0x7F
-        length = int.from_bytes(der[at + 2 : start], "big")
-    return start, start + length
+        return crl.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

@@ -114,6 +114,7 @@ def _record_accepted(parts: Parts, token: AuthToken, identity: VerifiedIdentity)
         card_number=identity.card_number,
         certificate_serial=identity.certificate_serial,
         upn_mismatch=identity.upn_mismatch,
+        revocation=identity.revocation,
         agent_version=token.agent_version,
         interface=token.card.interface,
         atr=token.card.atr.hex().upper(),

@@ -151,7 +151,14 @@ def _require_not_revoked(
 
     signer = PathInputs(strength=_inputs(case).strength)
     chain = chain[:2] if case.revocation == "leaf" else chain
-    check_revocation(chain, case.crls, case.time, others=others, find_chain=find_chain)
+    check_revocation(
+        chain,
+        case.crls,
+        case.time,
+        others=others,
+        find_chain=find_chain,
+        strength=signer.strength,
+    )
 
 
 def _readable(encoded: Sequence[bytes]) -> list[x509.Certificate]:

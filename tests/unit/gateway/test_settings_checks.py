@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(
             "trust", "intermediates = []", "trust.intermediates", "at least one", id="no authority"
         ),
-        pytest.param("trust", "crls = []", "trust.crls", "at least one", id="no revocation list"),
+        pytest.param("trust", "crls = []", "trust.crls", "is missing", id="no revocation list"),
         pytest.param(
             "trust", 'crls = "root.crl"', "trust.crls", "a list is wanted", id="text for a list"
         ),

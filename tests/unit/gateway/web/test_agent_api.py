@@ -338,6 +338,7 @@ def test_accepted_login_is_recorded_with_person_card_and_client(gateway: FakedGa
         "card_number": TEST_PERSON.card_number,
         "certificate_serial": TEST_PERSON.certificate_serial,
         "upn_mismatch": None,
+        "revocation": "list",
         "agent_version": "0.1.0",
         "interface": "contact",
         "atr": "3BAC00402A001225006480000310009000",
