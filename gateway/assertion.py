@@ -11,7 +11,7 @@ from joserfc import jwt
 
 from cps.authtoken.encoding import b64url_encode
 from gateway.assertion_keys import KeyRing, load_or_create, read
-from gateway.identity import CardKind, VerifiedIdentity
+from gateway.identity import CardKind, NationalIdKind, VerifiedIdentity
 from gateway.session.model import Session
 from gateway.trust.watched_file import WatchedFile
 
@@ -28,7 +28,7 @@ CARD_AND_PIN = "urn:cps-gateway:acr:card-and-pin"
 """The gateway's own name for "a card signed after its PIN"; no level of a national scheme."""
 
 _PROFESSIONS = "1.2.250.1.213.1.1.5.5"
-_REGISTERS = {"0": "ADELI", "8": "RPPS"}
+_REGISTERED = frozenset({NationalIdKind.ADELI, NationalIdKind.RPPS})
 
 
 class AssertionSigner:
@@ -131,11 +131,13 @@ def _identity_claims(identity: VerifiedIdentity) -> dict[str, object]:
         "card_type": identity.card_type.name,
         "card_number": identity.card_number,
     }
-    register = _REGISTERS.get(identity.national_id[:1])
-    if register is not None:
-        claims["otherIds"] = [{"identifiant": identity.national_id, "origine": register}]
+    kind = identity.national_id_kind
+    if kind in _REGISTERED:
+        claims["otherIds"] = [{"identifiant": identity.national_id, "origine": kind.name}]
     if identity.profession is not None:
         claims["SubjectRole"] = [f"{identity.profession}^{_PROFESSIONS}"]
+    if identity.specialities:
+        claims["codeSavoirFaire"] = list(identity.specialities)
     if identity.card_type is CardKind.CPE:
         if identity.organisation is not None:
             claims["SubjectOrganization"] = identity.organisation

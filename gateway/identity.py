@@ -1,7 +1,7 @@
 """Who a person is, as read from a certificate whose chain and signature were verified."""
 
 from dataclasses import dataclass
-from enum import IntEnum, unique
+from enum import IntEnum, StrEnum, unique
 from typing import Literal, TypeAlias
 
 RevocationSource: TypeAlias = Literal["list", "ocsp", "grace"]
@@ -17,6 +17,26 @@ class CardKind(IntEnum):
     CPF = 1
     CPE = 2
     CPA = 3
+
+
+@unique
+class NationalIdKind(StrEnum):
+    """What register a person's national number comes from; the value is its first digit (G08)."""
+
+    ADELI = "0"
+    ADELI_PRACTICE = "1"
+    """Somebody in a practice that has an ADELI number."""
+    FINESS = "3"
+    """Somebody in an establishment that has a FINESS number."""
+    SIREN = "4"
+    """Somebody in a company."""
+    SIRET = "5"
+    """Somebody in one of a company's sites."""
+    RPPS_PRACTICE = "6"
+    """Somebody in a practice that has an RPPS number."""
+    RPPS = "8"
+    STUDENT = "9"
+    """A student's number, given until 2020."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +65,14 @@ class VerifiedIdentity:
     upn_mismatch: str | None = None
     """What the certificate has in place of the principal name ``<national_id>@carte-cps.fr``, for
     the audit alone; ``None`` where it fits."""
+    specialities: tuple[str, ...] = ()
+    """Codes of table R01, as the certificate orders them."""
+    future_profession: int | None = None
+    """Code of table G16, on the card of somebody in training (CPF)."""
+
+    @property
+    def national_id_kind(self) -> NationalIdKind:
+        """Return what register the national number comes from."""
+        return NationalIdKind(self.national_id[0])
     revocation: RevocationSource = "list"
     """The weakest that the decision rests on, for the audit alone."""

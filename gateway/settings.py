@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from cps.authtoken.token import MAX_TOKEN_BYTES
 from gateway.errors import ConfigurationError
 from gateway.redis_address import RedisAddress
+from gateway.settings_access import CardTypeName, PeopleSettings
 from gateway.settings_checks import (
     Audience,
     InputFile,
@@ -39,8 +40,6 @@ MAX_RUNTIME_DIR_BYTES = 90
 _MIB = 1024**2
 _TIB = 1024**4
 _CONTRADICTION = "contradiction"
-
-CardTypeName = Literal["CPS", "CPF", "CPE", "CPA"]
 
 
 class _Table(BaseModel):
@@ -106,6 +105,10 @@ class LoginSettings(_Table):
         tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(strict=False)
     ] = ()
     """Codes of professions let in (table G15), 0 to 999; default: none named, so any."""
+    allow: Annotated[tuple[PeopleSettings, ...], Field(strict=False)] = ()
+    """Tables that describe people; whoever none of them describes stays out. Default: no table."""
+    deny: Annotated[tuple[PeopleSettings, ...], Field(strict=False)] = ()
+    """Tables that describe people who stay out whatever else is said. Default: no table."""
     challenge_seconds: Annotated[int, Field(ge=30, le=600)] = 180
     """Time from the login page to the card's signature, seconds, 30 to 600, default 180."""
     code_seconds: Annotated[int, Field(ge=5, le=120)] = 30

@@ -20,7 +20,14 @@ def identity_from_text(text: str) -> VerifiedIdentity:
     """
     try:
         members = json.loads(text)
-        return VerifiedIdentity(**{**members, "card_type": CardKind(members["card_type"])})
+        return VerifiedIdentity(
+            **{
+                **members,
+                "card_type": CardKind(members["card_type"]),
+                # JSON has one kind of list; a session of an older version has no such member.
+                "specialities": tuple(members.get("specialities", ())),
+            }
+        )
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreUnavailableError("an identity in the store cannot be read") from exc
 

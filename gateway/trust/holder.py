@@ -21,12 +21,13 @@ _NATIONAL_ID = re.compile(
             r"5[0-9]{14}" + _INTERNAL,  # … in a company's site with a SIRET number
             r"6[0-9]{14}" + _INTERNAL,  # … in a practice with an RPPS number
             r"8[0-9]{11}",  # an RPPS number with its check digit
+            r"9[0-9A-Z]{5,20}",  # a student's number, given until 2020
         )
     )
 )
 """The forms of idNat_PS on cards (table G08) that were not withdrawn.
 
-2 (DRASS) and 9 (students, until 2020) were, and 10 is a mail address, which no card has.
+2 (DRASS) was, and 10 is a mail address, which no card has.
 """
 _RPPS = "8"
 
@@ -48,9 +49,14 @@ def read_holder(subject: x509.Name) -> Holder:
 
     The attributes are found by their OID: three of them share one RDN, a set without order.
 
-    :raises LoginRejectedError: CERT_TYPE where the number or a name is missing, as on the cards
-        of services; CERT_MALFORMED where an attribute stands twice or its text is not allowed.
+    :raises LoginRejectedError: CERT_TYPE for a pseudonym, as on the cards of services, and where
+        the number or a name is missing; CERT_MALFORMED where an attribute stands twice or its text
+        is not allowed.
     """
+    if subject.get_attributes_for_oid(NameOID.PSEUDONYM):
+        raise LoginRejectedError(
+            ErrorCode.CERT_TYPE, "subject: a pseudonym, so a service's card, which names no person"
+        )
     national_id = _required(subject, NameOID.COMMON_NAME, "CN")
     _require_national_id(national_id)
     return Holder(

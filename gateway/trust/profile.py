@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
 from gateway.identity import CardKind
+from gateway.trust.der import decode, decode_texts
 from gateway.trust.holder import Holder, read_holder
 from gateway.trust.rfc5280 import FOREIGN_PURPOSES
 from gateway.trust.store import Environment
@@ -25,12 +26,16 @@ TOKEN_ID = x509.ObjectIdentifier("1.2.250.1.71.1.2.3")
 """PrintableString: the issuer's number, a slash, the card's number."""
 PROFESSION = x509.ObjectIdentifier("1.2.250.1.71.1.2.7")
 """Table G15, INTEGER."""
+FUTURE_PROFESSION = x509.ObjectIdentifier("1.2.250.1.71.1.2.8")
+"""Table G16, INTEGER, on the CPF. No sample was seen."""
 SPECIALITIES = x509.ObjectIdentifier("1.2.250.1.71.4.2.5")
 """Table R01, SEQUENCE OF UTF8String."""
 USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
 """A name of the Microsoft directory, as otherName in subjectAltName, UTF8String."""
 
-PRIVATE_EXTENSIONS = frozenset({CARD_CATEGORY, CARD_TYPE, TOKEN_ID, PROFESSION, SPECIALITIES})
+PRIVATE_EXTENSIONS = frozenset(
+    {CARD_CATEGORY, CARD_TYPE, TOKEN_ID, PROFESSION, FUTURE_PROFESSION, SPECIALITIES}
+)
 """All that is read here, and may therefore be critical."""
 
 CATEGORIES: Mapping[Environment, bytes] = MappingProxyType({"production": b"\x00", "test": b"\x80"})
@@ -40,7 +45,9 @@ The two never overlap, so that one wrong word in the settings lets nobody of the
 rest of the table, 02, 03, 82 and 83, are keys in modules and in software: not cards.
 """
 MAX_PROFESSION = 999
+MAX_SPECIALITIES = 16
 _TOKEN_ID = re.compile(r"8025000001/([0-9]{10})")
+_SPECIALITY = re.compile(r"[0-9A-Z]{1,10}")
 _UPN_DOMAIN = "carte-cps.fr"
 _MAX_UPN_CHARACTERS = 128
 _T = TypeVar("_T")
@@ -55,6 +62,10 @@ class CardProfile:
     """Ten digits."""
     profession: int | None
     """Table G15; a CPS always has one, other cards never."""
+    future_profession: int | None
+    """Table G16; on a CPF alone, and perhaps not on all."""
+    specialities: tuple[str, ...]
+    """Table R01; codes that the table does not have included."""
     holder: Holder
     upn_mismatch: str | None
     """What stands in place of the expected principal name, for the audit; ``None`` if it fits."""
@@ -78,6 +89,8 @@ def require_authentication_profile(
         kind=kind,
         card_number=_card_number(leaf),
         profession=_profession(leaf, kind),
+        future_profession=_future_profession(leaf, kind),
+        specialities=_specialities(leaf),
         holder=holder,
         upn_mismatch=_upn_mismatch(leaf, holder.national_id),
     )
@@ -150,12 +163,36 @@ def _profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
         raise LoginRejectedError(
             ErrorCode.CERT_TYPE, f"a {kind.name} {'without' if der is None else 'with'} profession"
         )
+    return None if der is None else _profession_code(der, "profession")
+
+
+def _future_profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
+    der = _optional(leaf, FUTURE_PROFESSION)
     if der is None:
         return None
-    code = _decode(int, der, "profession")
+    if kind is not CardKind.CPF:
+        raise LoginRejectedError(ErrorCode.CERT_TYPE, f"a {kind.name} with a future profession")
+    return _profession_code(der, "future profession")
+
+
+def _profession_code(der: bytes, what: str) -> int:
+    code = _decode(int, der, what)
     if not 0 <= code <= MAX_PROFESSION:
-        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, "profession: not a code of table G15")
+        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, f"{what}: not a code of its table")
     return code
+
+
+def _specialities(leaf: x509.Certificate) -> tuple[str, ...]:
+    der = _optional(leaf, SPECIALITIES)
+    if der is None:
+        return ()
+    try:
+        codes = decode_texts(der)
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, "specialities: not strict DER") from exc
+    if len(codes) > MAX_SPECIALITIES or not all(map(_SPECIALITY.fullmatch, codes)):
+        raise LoginRejectedError(ErrorCode.CERT_MALFORMED, "specialities: not codes of table R01")
+    return codes
 
 
 def _upn_mismatch(leaf: x509.Certificate, national_id: str) -> str | None:
@@ -205,6 +242,6 @@ def _optional(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | Non
 
 def _decode(kind: type[_T], der: bytes, what: str) -> _T:
     try:
-        return asn1.decode_der(kind, der)
+        return decode(kind, der)
     except ValueError as exc:
         raise LoginRejectedError(ErrorCode.CERT_MALFORMED, f"{what}: not strict DER") from exc

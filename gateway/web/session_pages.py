@@ -5,6 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, Response, make_response, render_template
 
 from cps.authtoken.catalogue import catalogue, text
+from gateway.coded_tables import coded_tables
 from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE, clear_cookie
 from gateway.session.model import EndReason
@@ -35,6 +36,9 @@ def session_pages(parts: Parts) -> Blueprint:
             "session.html",
             identity=current.identity,
             profession=profession_label(current.identity, language()),
+            specialities=[
+                coded_tables().speciality(code) for code in current.identity.specialities
+            ],
             since=current.created_at,
             until=absolute,
             idle_until=min(idle, absolute),
@@ -84,6 +88,8 @@ def profession_label(identity: VerifiedIdentity, chosen: str) -> str:
 
     :param chosen: ``fr`` or ``en``.
     """
+    if identity.future_profession is not None:
+        return coded_tables().future_profession(identity.future_profession)
     if identity.profession is None:
         return text("session_page.profession_none", chosen)
     key = f"profession.{identity.profession}"

@@ -100,9 +100,16 @@ def test_an_employee_has_a_structure_and_no_profession(signer: AssertionSigner) 
     assert not {"SubjectRole", "otherIds"} & claims.keys()
 
 
+def test_specialities_are_told_as_codes(signer: AssertionSigner) -> None:
+    specialist = replace(DOCTOR, specialities=("SM54", "ZZ99"))
+    claims = verify(signer.assertion(session(specialist), MOMENT), signer.jwks(MOMENT))
+    assert claims["codeSavoirFaire"] == ["SM54", "ZZ99"]
+
+
 @pytest.mark.parametrize(
     ("identity", "absent"),
     [
+        pytest.param(DOCTOR, {"codeSavoirFaire"}, id="no speciality"),
         pytest.param(
             replace(DOCTOR, organisation="CABINET", organisation_id="1"),
             {"SubjectOrganization", "SubjectOrganizationID"},

@@ -70,6 +70,8 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             [login]
             card_types = ["CPS", "CPE"]
             professions = [10, 60]
+            allow = [{professions = [10]}]
+            deny = [{people = ["899900000011"]}]
             challenge_seconds = 60
             code_seconds = 10
             pre_session_seconds = 100

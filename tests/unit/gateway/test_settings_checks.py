@@ -56,6 +56,30 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(
             "login", "card_types = []", "login.card_types", "at least one", id="no card type"
         ),
+        pytest.param(
+            "login", "allow = [{}]", "login.allow[0]", "describes nobody", id="allow nobody"
+        ),
+        pytest.param(
+            "login",
+            "deny = [{people = []}]",
+            "login.deny[0]",
+            "describes nobody",
+            id="deny nobody",
+        ),
+        pytest.param(
+            "login",
+            'deny = [{people = ["8 999"]}]',
+            "login.deny[0].people[0]",
+            "pattern",
+            id="number with a space",
+        ),
+        pytest.param(
+            "login",
+            'allow = [{profession = [10]}]',
+            "login.allow[0].profession",
+            "is not a setting",
+            id="unknown list",
+        ),
         pytest.param("login", 'min_agent = "1.2"', "login.min_agent", "version", id="version"),
         pytest.param(
             "listen", 'address = "localhost"', "listen.address", "IP address", id="host name"

@@ -4,7 +4,7 @@ import pytest
 
 from cps.authtoken.codes import ErrorCode
 from gateway.identity import CardKind, VerifiedIdentity
-from gateway.login.rules import AccessRules
+from gateway.login.rules import AccessRules, People
 from gateway.settings import LoginSettings
 from tests.support.trust import refuses
 
@@ -21,7 +21,23 @@ DOCTOR = VerifiedIdentity(
     certificate_sha256="00",
     not_after=0,
 )
-CLERK = replace(DOCTOR, card_type=CardKind.CPE, profession=None)
+CLERK = replace(
+    DOCTOR,
+    card_type=CardKind.CPE,
+    profession=None,
+    national_id="30B9900001/CPET0001",
+    organisation="HOPITAL IMAGINAIRE",
+    organisation_id="10B9900001",
+)
+SURGEON = replace(DOCTOR, national_id="899900000029", specialities=("SM54", "SCH10"))
+EVERYBODY = frozenset(CardKind)
+EMPTY = People(
+    card_types=frozenset(),
+    professions=frozenset(),
+    specialities=frozenset(),
+    structures=frozenset(),
+    national_ids=frozenset(),
+)
 
 
 def test_any_profession_enters_where_none_is_named() -> None:
@@ -72,3 +88,91 @@ def test_the_default_is_the_cps_with_any_profession() -> None:
 def test_every_name_in_the_settings_is_a_card_type(name: str) -> None:
     rules = AccessRules.of(LoginSettings.model_validate({"card_types": [name]}))
     assert rules.card_types == {CardKind[name]}
+
+
+MATCHES = [
+    (People(card_types={CardKind.CPS}), DOCTOR, True),
+    (People(card_types={CardKind.CPE}), DOCTOR, False),
+    (People(professions={10, 60}), DOCTOR, True),
+    (People(professions={60}), DOCTOR, False),
+    (People(professions={10}), CLERK, False),
+    (People(specialities={"SCH10"}), SURGEON, True),
+    (People(specialities={"SM26"}), SURGEON, False),
+    (People(specialities={"SM26"}), DOCTOR, False),
+    (People(structures={"10B9900001"}), CLERK, True),
+    (People(structures={"10B9900002"}), CLERK, False),
+    (People(structures={"10B9900001"}), DOCTOR, False),
+    (People(national_ids={DOCTOR.national_id}), DOCTOR, True),
+    (People(national_ids={"99900000011"}), DOCTOR, False),
+    (People(professions={10}, specialities={"SM54"}), SURGEON, True),
+    (People(professions={60}, specialities={"SM54"}), SURGEON, False),
+    (People(professions={10}, specialities={"SM26"}), SURGEON, False),
+    (People(), DOCTOR, False),
+]
+
+
+@pytest.mark.parametrize(("people", "identity", "described"), MATCHES)
+def test_somebody_is_described_by_every_list_that_is_given(
+    people: People, identity: VerifiedIdentity, described: bool
+) -> None:
+    assert people.include(identity) is described
+
+
+def test_whoever_no_table_allows_is_not_authorised() -> None:
+    rules = AccessRules(
+        card_types=EVERYBODY,
+        allow=(People(specialities={"SM54"}), People(structures={"10B9900001"})),
+    )
+    rules.require_access(SURGEON)
+    rules.require_access(CLERK)
+    with refuses(ErrorCode.NOT_AUTHORISED):
+        rules.require_access(DOCTOR)
+
+
+def test_whoever_a_table_denies_is_not_authorised_whatever_allows_it() -> None:
+    rules = AccessRules(
+        card_types=EVERYBODY,
+        professions={10},
+        allow=(People(national_ids={DOCTOR.national_id, SURGEON.national_id}),),
+        deny=(People(structures={"10B9900001"}), People(national_ids={DOCTOR.national_id})),
+    )
+    rules.require_access(SURGEON)
+    for denied in (DOCTOR, CLERK):
+        with refuses(ErrorCode.NOT_AUTHORISED):
+            rules.require_access(denied)
+
+
+def test_a_table_does_not_let_in_a_kind_of_card_that_is_not_let_in() -> None:
+    rules = AccessRules(card_types={CardKind.CPS}, allow=(People(structures={"10B9900001"}),))
+    with refuses(ErrorCode.CERT_TYPE):
+        rules.require_access(CLERK)
+
+
+def test_a_table_does_not_let_in_a_profession_that_is_not_let_in() -> None:
+    rules = AccessRules(card_types=EVERYBODY, professions={60}, allow=(People(professions={10}),))
+    with refuses(ErrorCode.NOT_AUTHORISED):
+        rules.require_access(DOCTOR)
+
+
+def test_the_settings_describe_people() -> None:
+    login = LoginSettings.model_validate(
+        {
+            "allow": [
+                {"card_types": ["CPS"], "professions": [10], "specialities": ["SM54"]},
+                {"structures": ["10B9900001"]},
+            ],
+            "deny": [{"people": ["899900000011"]}],
+        }
+    )
+    rules = AccessRules.of(login)
+    assert rules.allow == (
+        People(
+            card_types=frozenset({CardKind.CPS}),
+            professions=frozenset({10}),
+            specialities=frozenset({"SM54"}),
+            structures=frozenset(),
+            national_ids=frozenset(),
+        ),
+        replace(EMPTY, structures=frozenset({"10B9900001"})),
+    )
+    assert rules.deny == (replace(EMPTY, national_ids=frozenset({"899900000011"})),)

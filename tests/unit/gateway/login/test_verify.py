@@ -16,7 +16,7 @@ from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken, CardDescription
 from cps.issuer import oids
-from cps.issuer.leaf import Purpose
+from cps.issuer.leaf import Purpose, future_profession, specialities
 from gateway.errors import LoginRejectedError
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.login.challenge import Challenge, Nonce
@@ -25,7 +25,7 @@ from gateway.login.verify import LoginVerifier
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import Environment
 from tests.support import pki
-from tests.support.trust import real_der, real_store, refuses, trust_store
+from tests.support.trust import extension, real_der, real_store, refuses, trust_store
 
 ORIGIN = "https://portail.example"
 NONCE = bytes(range(32))
@@ -146,6 +146,18 @@ def test_an_employee_with_a_good_card_is_recognised(lists: tuple[Path, ...]) -> 
     assert identity.profession is None
     assert identity.organisation == "HOPITAL IMAGINAIRE"
     assert identity.organisation_id == "10B9900001"
+
+
+def test_specialities_and_what_is_learnt_are_told(lists: tuple[Path, ...]) -> None:
+    verifier = make_verifier(lists, rules=AccessRules(card_types={CardKind.CPS, CardKind.CPF}))
+    specialist = pki.leaf(extensions=[extension(specialities(["SM54"]))])
+    student = pki.leaf(
+        pki.CLERK, card_type=CardKind.CPF, extensions=[extension(future_profession(10))]
+    )
+    found = verifier.verify(login(specialist).token(), CHALLENGE, now=pki.NOW)
+    assert (found.specialities, found.future_profession) == (("SM54",), None)
+    found = verifier.verify(login(student).token(), CHALLENGE, now=pki.NOW)
+    assert (found.specialities, found.future_profession) == ((), 10)
 
 
 def test_another_principal_name_is_told(verifier: LoginVerifier) -> None:

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from gateway.errors import StoreUnavailableError
-from gateway.identity import VerifiedIdentity
+from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
@@ -13,9 +14,25 @@ from gateway.session.record import (
 from tests.support.logins import DOCTOR, EMPLOYEE, agent_key
 
 
-@pytest.mark.parametrize("identity", [DOCTOR, EMPLOYEE], ids=["doctor", "employee"])
+@pytest.mark.parametrize(
+    "identity",
+    [
+        DOCTOR,
+        EMPLOYEE,
+        replace(DOCTOR, specialities=("SM54", "ZZ99"), upn_mismatch="(absent)"),
+        replace(DOCTOR, card_type=CardKind.CPF, profession=None, future_profession=10),
+    ],
+    ids=["doctor", "employee", "specialist", "in training"],
+)
 def test_an_identity_is_read_as_written(identity: VerifiedIdentity) -> None:
     assert identity_from_text(identity_to_text(identity)) == identity
+
+
+def test_an_identity_of_an_older_version_is_read() -> None:
+    members = json.loads(identity_to_text(DOCTOR))
+    for added in ("specialities", "future_profession"):
+        del members[added]
+    assert identity_from_text(json.dumps(members)) == DOCTOR
 
 
 def test_an_agent_key_is_read_as_written() -> None:

@@ -6,6 +6,7 @@ from cryptography.x509.oid import NameOID
 
 from cps.authtoken.codes import ErrorCode
 from cps.issuer.leaf import subject_name
+from gateway.identity import NationalIdKind
 from gateway.trust.holder import MAX_NAME_CHARACTERS, Holder, read_holder
 from tests.support import pki
 from tests.support.trust import real_certificate, refuses
@@ -78,11 +79,24 @@ def test_neither_order_nor_grouping_matters(subject: x509.Name) -> None:
         "512345678901234/a_b",
         "699900000011017/1",
         DOCTOR_ID,
+        "9123456789",
     ],
-    ids=["ADELI test", "ADELI", "Corsica", "practice", "FINESS", "SIREN", "SIRET", "RPPS+", "RPPS"],
+    ids=[
+        "ADELI test",
+        "ADELI",
+        "Corsica",
+        "practice",
+        "FINESS",
+        "SIREN",
+        "SIRET",
+        "RPPS+",
+        "RPPS",
+        "student",
+    ],
 )
 def test_the_kinds_of_national_number_are_known(national_id: str) -> None:
     assert read_holder(person(national_id)).national_id == national_id
+    assert NationalIdKind(national_id[0])
 
 
 MALFORMED_IDS: Mapping[str, str] = {
@@ -101,7 +115,8 @@ MALFORMED_IDS: Mapping[str, str] = {
     "employee with a line break": "30B0057881/A\n",
     "employee too long": "30B0057881/" + "A" * 33,
     "DRASS": "2123456789",
-    "student": "9123456789",
+    "student with a slash": "9123456789/1",
+    "student too short": "91234",
     "mail address": "10camille@example.org",
     "unknown kind": "7123456789",
     "a host": "portail.example.org",
@@ -123,9 +138,10 @@ def test_another_spelling_of_the_national_number_is_refused(case: str) -> None:
         name([(CN, DOCTOR_ID), (GN, "B")]),
         name([(CN, DOCTOR_ID), (SN, "A")]),
         name([(CN, DOCTOR_ID)], [(NameOID.PSEUDONYM, "SERVICE")]),
+        name([(CN, DOCTOR_ID), (SN, "A"), (GN, "B")], [(NameOID.PSEUDONYM, "SERVICE")]),
         name(),
     ],
-    ids=["no CN", "no SN", "no GN", "service card", "nothing"],
+    ids=["no CN", "no SN", "no GN", "service card", "a person with a pseudonym", "nothing"],
 )
 def test_a_card_that_names_no_person_is_another_type_of_card(subject: x509.Name) -> None:
     with refuses(ErrorCode.CERT_TYPE):

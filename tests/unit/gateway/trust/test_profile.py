@@ -7,10 +7,26 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cps import tlv
 from cps.authtoken.codes import ErrorCode
 from cps.issuer import oids
-from cps.issuer.leaf import Purpose, card_category, card_type, profession
+from cps.issuer.leaf import (
+    Purpose,
+    card_category,
+    card_type,
+    future_profession,
+    issue,
+    profession,
+    specialities,
+)
+from cps.issuer.profiles import Support
+from cps.issuer.profiles import service_card as make_service_card
+from gateway.errors import LoginRejectedError
 from gateway.identity import CardKind
 from gateway.trust import profile as module
-from gateway.trust.profile import CardProfile, require_authentication_profile, require_purpose
+from gateway.trust.profile import (
+    MAX_SPECIALITIES,
+    CardProfile,
+    require_authentication_profile,
+    require_purpose,
+)
 from gateway.trust.store import Environment
 from tests.support import pki
 from tests.support.trust import extension, key_usage, real_certificate, refuses
@@ -42,13 +58,59 @@ def test_the_card_and_its_holder_are_read() -> None:
     assert read.upn_mismatch is None
 
 
+def test_specialities_are_read_known_or_not() -> None:
+    """The bytes of the first are those of the legacy sample."""
+    assert profile(private(oids.SPECIALITIES, "30060C04534D3336")).specialities == ("SM36",)
+    assert profile(replacing(specialities(["SM54", "ZZ99"]))).specialities == ("SM54", "ZZ99")
+    assert profile(replacing(specialities([]))).specialities == ()
+    assert profile(pki.leaf()).specialities == ()
+
+
+def test_somebody_in_training_has_a_future_profession() -> None:
+    student = pki.leaf(
+        pki.CLERK, card_type=CardKind.CPF, extensions=[extension(future_profession(40))]
+    )
+    assert profile(student).future_profession == 40
+    assert profile(student).profession is None
+    assert profile(pki.leaf(pki.CLERK, card_type=CardKind.CPF)).future_profession is None
+
+
+def service_card() -> x509.Certificate:
+    """Return the certificate of a card that belongs to a service and names nobody."""
+    support = Support(
+        public_key=pki.key("leaf").public_key(),
+        number=pki.CARD_NUMBER,
+        not_before=pki.CARDS_SINCE,
+    )
+    structure = pki.CLERK.structure
+    assert structure is not None
+    request = make_service_card(
+        structure, support, pseudonym="ACCUEIL", national_id=pki.CLERK.national_id
+    )
+    return issue(pki.hierarchy().intermediate, request)
+
+
+def test_a_service_card_is_told_in_the_log() -> None:
+    with pytest.raises(LoginRejectedError) as caught:
+        profile(service_card())
+    assert "a service's card, which names no person" in caught.value.detail
+
+
 def test_an_employee_has_no_profession() -> None:
     read = profile(pki.leaf(pki.CLERK))
     assert (read.kind, read.profession) == (CardKind.CPE, None)
 
 
 def test_the_object_identifiers_are_those_of_the_issuer() -> None:
-    for name in ("CARD_CATEGORY", "CARD_TYPE", "TOKEN_ID", "PROFESSION", "USER_PRINCIPAL_NAME"):
+    for name in (
+        "CARD_CATEGORY",
+        "CARD_TYPE",
+        "TOKEN_ID",
+        "PROFESSION",
+        "FUTURE_PROFESSION",
+        "SPECIALITIES",
+        "USER_PRINCIPAL_NAME",
+    ):
         assert getattr(module, name) == getattr(oids, name)
 
 
@@ -171,6 +233,43 @@ REFUSED: Mapping[str, tuple[Callable[[], x509.Certificate], ErrorCode]] = {
         ErrorCode.CERT_MALFORMED,
     ),
     # The person.
+    "CPS with a future profession": (
+        lambda: replacing(future_profession(10)),
+        ErrorCode.CERT_TYPE,
+    ),
+    "CPF with a profession": (
+        lambda: pki.leaf(card_type=CardKind.CPF),
+        ErrorCode.CERT_TYPE,
+    ),
+    "CPF with a future profession too high": (
+        lambda: pki.leaf(
+            pki.CLERK,
+            card_type=CardKind.CPF,
+            extensions=[extension(future_profession(1000))],
+        ),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "speciality as text": (
+        lambda: private(oids.SPECIALITIES, "0C04534D3336"),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "speciality as bytes": (
+        lambda: private(oids.SPECIALITIES, "30060404534D3336"),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "speciality that is no code": (
+        lambda: replacing(specialities(["SM 36"])),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "speciality of no characters": (
+        lambda: replacing(specialities([""])),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "too many specialities": (
+        lambda: replacing(specialities(["SM36"] * (MAX_SPECIALITIES + 1))),
+        ErrorCode.CERT_MALFORMED,
+    ),
+    "service card": (service_card, ErrorCode.CERT_TYPE),
     "CPS without profession": (lambda: pki.leaf(without=[oids.PROFESSION]), ErrorCode.CERT_TYPE),
     "CPE with a profession": (
         lambda: pki.leaf(pki.CLERK, extensions=[extension(profession(10))]),

@@ -71,6 +71,20 @@ def test_profession_is_named_or_shown_as_its_code(
     assert profession_label(person, "en") == english
 
 
+def test_what_somebody_is_in_training_for_is_named() -> None:
+    student = replace(TEST_PERSON, profession=None, future_profession=40)
+    assert profession_label(student, "fr") == "Chirurgien-Dentiste en formation"
+
+
+def test_specialities_are_named_or_shown_as_their_codes(gateway: FakedGateway) -> None:
+    gateway.verifier.decision = replace(TEST_PERSON, specialities=("SM54", "ZZ99"))
+    browser = gateway.browser()
+    browser.log_in()
+    text = browser.open("/_cps/session").text
+    assert "Médecine générale (SM)" in text
+    assert "ZZ99" in text
+
+
 def test_session_page_without_a_session_asks_to_log_in(gateway: FakedGateway) -> None:
     answer = gateway.browser().open("/_cps/session")
     assert answer.status_code == 401
