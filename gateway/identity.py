@@ -69,10 +69,10 @@ class VerifiedIdentity:
     """Codes of table R01, as the certificate orders them."""
     future_profession: int | None = None
     """Code of table G16, on the card of somebody in training (CPF)."""
+    revocation: RevocationSource = "list"
+    """The weakest that the decision rests on, for the audit alone."""
 
     @property
     def national_id_kind(self) -> NationalIdKind:
         """Return what register the national number comes from."""
         return NationalIdKind(self.national_id[0])
-    revocation: RevocationSource = "list"
-    """The weakest that the decision rests on, for the audit alone."""

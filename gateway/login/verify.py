@@ -105,7 +105,7 @@ def _identity(
         certificate_sha256=hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
         not_after=int(leaf.not_valid_after_utc.timestamp()),
         upn_mismatch=profile.upn_mismatch,
+        revocation=revocation,
         specialities=profile.specialities,
         future_profession=profile.future_profession,
-        revocation=revocation,
     )

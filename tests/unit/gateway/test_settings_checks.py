@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
         ),
         pytest.param(
             "login",
-            'allow = [{profession = [10]}]',
+            "allow = [{profession = [10]}]",
             "login.allow[0].profession",
             "is not a setting",
             id="unknown list",
