@@ -18,7 +18,7 @@ from granian.server import MPServer
 
 from gateway.assertion import AssertionSigner
 from gateway.audit import AuditLog
-from gateway.clock import system_clock
+from gateway.clock import Clock, system_clock
 from gateway.errors import GatewayError
 from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
@@ -69,17 +69,18 @@ def main() -> None:
     server.serve(target_loader=partial(_load, settings, lifeline), wrap_loader=False)
 
 
-def build_app(settings: Settings) -> Flask:
+def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
     """Return the control plane on the stores, authorities and keys that *settings* name.
 
+    :param clock: the one source of time; another than the system's is for tests.
     :raises GatewayError: where one of them cannot be used.
     """
-    places, now = Places.of(settings), system_clock()
+    places, now = Places.of(settings), clock()
     stores = open_stores(settings)
     store = TrustStore.load(settings.trust, settings.environment, now)
     return create_app(
         settings=settings,
-        clock=system_clock,
+        clock=clock,
         challenges=stores.challenges,
         sessions=stores.sessions,
         verifier=LoginVerifier(
@@ -88,7 +89,7 @@ def build_app(settings: Settings) -> Flask:
             AccessRules.of(settings.login),
             settings.portal.origin,
         ),
-        audit=AuditLog(settings.audit.file or sys.stdout, system_clock),
+        audit=AuditLog(settings.audit.file or sys.stdout, clock),
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

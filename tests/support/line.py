@@ -33,19 +33,13 @@ from cps.issuer.hierarchy import Hierarchy
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from gateway.assertion import AssertionSigner
-from gateway.audit import AuditLog
 from gateway.clock import system_clock
-from gateway.database import Database
 from gateway.login.challenge import ChallengeState
-from gateway.login.rules import AccessRules
-from gateway.login.sqlite import SQLiteChallengeStore
-from gateway.login.verify import LoginVerifier
+from gateway.serve.control import build_app
 from gateway.serve.places import Places
-from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import Settings
-from gateway.trust.crl import RevocationLists
-from gateway.trust.store import Environment, TrustStore
-from gateway.web.app import create_app
+from gateway.stores import DATABASE_FILE, open_stores
+from gateway.trust.store import Environment
 from tests.support import cards, pki
 from tests.support.browser import Browser, Page, exchange
 from tests.support.gateway_fakes import FakeClock
@@ -99,7 +93,7 @@ class Line:
 
     @property
     def database(self) -> Path:
-        return Places.of(self.settings).database
+        return self.settings.state_dir / DATABASE_FILE
 
     def browser(self, *, language: str = "fr", keeps_cookies: bool = True) -> Browser:
         """Return a browser of its own, without cookies."""
@@ -249,21 +243,16 @@ def running_line(
             {"environment": environment, "listen": {}, **tables},
             tls={"tls_certificate": str(certificate), "tls_key": str(key)},
         )
-        places, patience = Places.of(settings), settings.limits.store_seconds
+        places = Places.of(settings)
         signer = AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         )
         with (
-            # Two, as the control plane and the relay have each its own.
-            closing(Database(places.database, busy_seconds=patience)) as ours,
-            closing(Database(places.database, busy_seconds=patience)) as theirs,
-            _served(_control_plane(settings, clock, ours, signer), places.control_socket),
+            _served(build_app(settings, clock=clock), places.control_socket),
+            # Stores and key of its own, as it is another process in the real gateway.
+            closing(open_stores(settings)) as stores,
             running_relay(
-                settings,
-                places.control_socket,
-                SQLiteSessionStore(theirs, settings.session),
-                clock=clock,
-                signer=signer,
+                settings, places.control_socket, stores.sessions, clock=clock, signer=signer
             ),
         ):
             tls = ssl.create_default_context(cafile=str(certificate))
@@ -316,28 +305,6 @@ def _settings(
             "listen": {"port": port, **tls},
         },
         context={"folder": folder},
-    )
-
-
-def _control_plane(
-    settings: Settings, clock: FakeClock, database: Database, signer: AssertionSigner
-) -> Flask:
-    """Return what :func:`gateway.serve.control.build_app` makes, but with the test's clock."""
-    store = TrustStore.load(settings.trust, settings.environment, clock())
-    assert settings.audit.file is not None
-    return create_app(
-        settings=settings,
-        clock=clock,
-        challenges=SQLiteChallengeStore(database, settings.login),
-        sessions=SQLiteSessionStore(database, settings.session),
-        verifier=LoginVerifier(
-            store,
-            RevocationLists.load(settings.trust.crls, store, clock()),
-            AccessRules.of(settings.login),
-            settings.portal.origin,
-        ),
-        audit=AuditLog(settings.audit.file, clock),
-        signer=signer,
     )
 
 
