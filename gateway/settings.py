@@ -33,6 +33,7 @@ from gateway.settings_checks import (
     Version,
     require_private_folder,
 )
+from gateway.settings_edge import EdgeSettings, edge_contradictions
 from gateway.settings_revocation import RevocationSettings
 
 MAX_RUNTIME_DIR_BYTES = 90
@@ -194,6 +195,7 @@ class Settings(_Table):
     login: LoginSettings = LoginSettings()
     session: SessionSettings = SessionSettings()
     store: StoreSettings = StoreSettings()
+    edge: EdgeSettings = EdgeSettings()
     limits: LimitsSettings = LimitsSettings()
     audit: AuditSettings = AuditSettings()
 
@@ -285,6 +287,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
     yield from _trust_contradictions(settings.trust)
     yield from _store_contradictions(settings.store, settings.environment)
+    yield from edge_contradictions(settings.edge)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
 

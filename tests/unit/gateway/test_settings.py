@@ -91,6 +91,12 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             redis_tls_ca = "redis-ca.pem"
             redis_tls_certificate = "tls.pem"
             redis_tls_key = "tls.key"
+            [edge]
+            engine = "nginx"
+            nginx_program = "tls.pem"
+            verdict_cache_seconds = 2
+            relayed_paths = ["/exports/"]
+            passed_fields = ["X-Tenant"]
             [limits]
             header_bytes = 8192
             body_bytes = 2000000

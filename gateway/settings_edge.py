@@ -1,0 +1,68 @@
+"""``[edge]``: what stands in front of the portal."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from gateway.settings_checks import InputFile
+
+MAX_PATH_CHARS = 200
+MAX_LIST_ENTRIES = 100
+
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+/?")
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+
+
+def _require_path(value: str) -> str:
+    if not _PATH.fullmatch(value) or len(value) > MAX_PATH_CHARS:
+        raise ValueError(f"{value!r} is not a path like /events/ in letters, digits and -._~")
+    if value.lower() == "/_cps" or value.lower().startswith("/_cps/"):
+        raise ValueError("paths of the gateway itself are never the portal's")
+    return value
+
+
+def _require_field(value: str) -> str:
+    if not _FIELD.fullmatch(value):
+        raise ValueError(f"{value!r} is not a header name in letters, digits and -")
+    return value
+
+
+RelayedPath = Annotated[str, AfterValidator(_require_path)]
+"""The beginning of paths."""
+FieldName = Annotated[str, AfterValidator(_require_field)]
+"""The name of a header that may pass."""
+
+
+class EdgeSettings(BaseModel):
+    """``[edge]``: what stands in front of the portal."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+    engine: Literal["embedded", "nginx"] = "embedded"
+    """``embedded``, the default, needs no second program; ``nginx`` is for many requests."""
+    nginx_program: InputFile | None = None
+    """The program; default: ``nginx`` in the PATH or in /usr/sbin."""
+    verdict_cache_seconds: Annotated[int, Field(ge=0, le=5)] = 0
+    """How long nginx keeps the verdict on a session, seconds, 0 to 5, default 0: it asks at every
+    request. With more, runtime_dir must be in memory (tmpfs)."""
+    relayed_paths: Annotated[
+        tuple[RelayedPath, ...], Field(strict=False, max_length=MAX_LIST_ENTRIES)
+    ] = ()
+    """Beginnings of paths whose answers are cut when the session ends, as WebSockets and event
+    streams always are: long downloads. Default: none."""
+    passed_fields: Annotated[
+        tuple[FieldName, ...], Field(strict=False, max_length=MAX_LIST_ENTRIES)
+    ] = ()
+    """Request headers that nginx passes besides the usual ones. Default: none."""
+
+
+def edge_contradictions(edge: EdgeSettings) -> Iterator[tuple[str, str]]:
+    """Name each setting that the engine has no use for, with the reason."""
+    if edge.engine == "embedded":
+        for name, field in EdgeSettings.model_fields.items():
+            if name != "engine" and getattr(edge, name) != field.default:
+                yield f"edge.{name}", 'is for edge.engine = "nginx"'
