@@ -8,7 +8,7 @@ from tests.support import pki
 from tests.support.line import Line, running_line
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     with running_line(tmp_path_factory.mktemp("line")) as line:
         yield line

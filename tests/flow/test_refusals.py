@@ -203,6 +203,24 @@ def test_a_second_login_waits_until_the_first_one_ends(line: Line) -> None:
     assert line.state(other.rid) is ChallengeState.NEW
 
 
+@languages
+def test_a_page_that_opens_the_agent_again_and_again_is_shut_out_for_a_while(
+    line: Line, language: str
+) -> None:
+    browser, person = line.browser(language=language), Person()
+    login = begin(browser)
+    with line.desk(entry=person) as desk:
+        link = login.agent_link.replace("24951", str(desk.port))
+        for _ in range(3):
+            page = browser.click(link.replace(login.rid, UNKNOWN_RID))
+            page.require_failed(ErrorCode.RID_UNKNOWN, language)
+        shut_out = browser.click(link)
+    assert shut_out.status == 429
+    shut_out.require_says("agent_title.paused", "agent.paused", language)
+    assert person.asked == []
+    assert line.state(login.rid) is ChallengeState.NEW
+
+
 # --- the code ------------------------------------------------------------------------------------
 
 
