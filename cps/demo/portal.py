@@ -8,11 +8,12 @@ import logging
 import re
 from pathlib import Path
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, render_template, request
 from werkzeug.serving import make_server
 
 from cps.demo import people
-from cps.demo.assertion import AssertionRefusedError, AssertionVerifier
+from cps.portal.assertion import AssertionVerifier
+from cps.portal.flask_app import require_assertion
 
 SAMPLES = 3
 
@@ -26,14 +27,7 @@ def create_portal(*, database: Path, verifier: AssertionVerifier) -> Flask:
     app = Flask(__name__)
     samples = [person.nir for person in people.made_up_people(SAMPLES)]
 
-    @app.before_request
-    def require_assertion() -> tuple[str, int] | None:
-        try:
-            g.professional = verifier.require_professional(request.headers.get("X-CPS-Assertion"))
-        except AssertionRefusedError as exc:
-            app.logger.warning("%s", exc)
-            return render_template("refused.html"), 403
-        return None
+    require_assertion(app, verifier, refused=lambda _: (render_template("refused.html"), 403))
 
     @app.after_request
     def harden(response: Response) -> Response:

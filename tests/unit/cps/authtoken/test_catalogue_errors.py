@@ -18,6 +18,7 @@ TABLES = (
     "login_page",
     "session_page",
     "logout_page",
+    "portal",
     "card_type",
     "profession",
 )

@@ -5,15 +5,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from cps.demo import people
-from cps.demo.assertion import AssertionRefusedError, AssertionVerifier, Professional
 from cps.demo.portal import create_portal
+from cps.portal.assertion import AssertionVerifier, Professional
+from cps.portal.errors import AssertionRefusedError
 
 
 class FakeVerifier(AssertionVerifier):
     """Believes one text and no other."""
 
     def __init__(self) -> None:
-        super().__init__("http://gateway.invalid", "http://gateway.invalid")
+        super().__init__("https://gateway.invalid", "https://gateway.invalid")
 
     def require_professional(self, assertion: str | None) -> Professional:
         if assertion != "genuine":
