@@ -1,4 +1,4 @@
-"""The command ``cps-gateway``: serve, check, keys."""
+"""The command ``cps-gateway``: serve, check, keys, trust."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
+from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
 from gateway.serve.check import describe
 from gateway.serve.keys import list_keys, rotate_keys
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve(options.config)
         if options.command == "keys":
             return _keys(options)
+        if options.command == "trust":
+            return run_trust(options, system_clock())
         return _check(options.config)
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
@@ -71,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
+    add_trust_command(commands.add_parser("trust", help="the authorities and revocation data"))
     return parser
 
 

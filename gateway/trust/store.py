@@ -111,11 +111,11 @@ def _load_authority(
 ) -> x509.Certificate:
     try:
         certificate = load_certificate(_one_certificate(_read(file)))
-        _require_authority(certificate)
+        require_authority(certificate)
         _require_dates(certificate, now)
     except ValueError as exc:
         raise ConfigurationError(str(file), key, str(exc)) from exc
-    if environment == "production" and _is_named_test(certificate.subject):
+    if environment == "production" and is_named_test(certificate.subject):
         raise ConfigurationError(
             str(file), key, "a TEST authority, which environment production refuses"
         )
@@ -145,7 +145,7 @@ def _one_certificate(raw: bytes) -> bytes:
         raise ValueError(f"not a readable certificate: {exc}") from exc
 
 
-def _require_authority(certificate: x509.Certificate) -> None:
+def require_authority(certificate: x509.Certificate) -> None:
     """Refuse a certificate that may not issue others, or whose strength is not of today.
 
     Source: RFC 5280 §4.2.1.3, §4.2.1.9.
@@ -174,7 +174,7 @@ def _require_dates(certificate: x509.Certificate, now: datetime) -> None:
         raise ValueError(f"expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
 
 
-def _is_named_test(name: x509.Name) -> bool:
+def is_named_test(name: x509.Name) -> bool:
     """Return whether TEST is a word of its own in any part of *name*.
 
     The agency's test hierarchy says ``OU=IGC-SANTE TEST`` and ``CN=TEST AC …``.

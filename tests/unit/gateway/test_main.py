@@ -33,6 +33,12 @@ def test_a_wrong_setting_stops_with_file_key_and_reason(
     assert capsys.readouterr().err.startswith(f"{file}: portal.upstream: http://host")
 
 
+def test_trust_status_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_settings(tmp_path, upstream="http://127.0.0.1:9000", port=8443)
+    assert command.main(["trust", "status", "--config", str(file)]) == command.EXIT_PROBLEMS
+    assert "environment: test" in capsys.readouterr().out
+
+
 def test_a_missing_file_stops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "none.toml"
     assert command.main(["serve", "--config", str(file)]) == command.EXIT_CONFIGURATION

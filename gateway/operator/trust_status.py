@@ -1,0 +1,103 @@
+"""What the trust of a gateway rests on now, for the operator to read."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.coded_tables import coded_tables
+from gateway.settings import Settings
+from gateway.trust.crl import RevocationLists
+from gateway.trust.national import fingerprint, national_authority
+from gateway.trust.revocation_report import AuthorityReport, ListReport, ResponderReport, report
+from gateway.trust.store import TrustStore
+
+_DAY = "%Y-%m-%d"
+_MINUTE = "%Y-%m-%d %H:%M UTC"
+_INDENT = " " * 4
+
+
+def describe_trust(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
+    """Return anchors, policies and revocation data, a line each, and what is wrong with them.
+
+    :param now: aware UTC.
+    :raises ConfigurationError: where the gateway would not start.
+    """
+    settings = Settings.load(settings_path)
+    store = TrustStore.load(settings.trust, settings.environment, now)
+    problems = RevocationLists.follow(settings, store, now).problems(now)
+    policies = ", ".join(sorted(settings.trust.policies)) or "none demanded"
+    lines = [
+        f"environment: {settings.environment}",
+        f"certificate policies: {policies}",
+        f"names of codes: dictionary {coded_tables().version}",
+        *(line for each in store.anchors for line in authority_lines("anchor", each, now)),
+        *(
+            line
+            for each in store.intermediates
+            for line in authority_lines("intermediate", each, now)
+        ),
+        *(line for each in report(settings, store, now) for line in _revocation(each, now)),
+    ]
+    return lines, list(problems)
+
+
+def authority_lines(kind: str, certificate: x509.Certificate, now: datetime) -> Iterator[str]:
+    """Describe one authority: name, dates, fingerprint, and whether it is a national one.
+
+    :param kind: what it is to the gateway.
+    :param now: aware UTC.
+    """
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    known = national_authority(certificate)
+    yield f"{kind}: {_shown(certificate.subject)}"
+    yield f"{_INDENT}issued by {_shown(certificate.issuer)}"
+    yield f"{_INDENT}{begin:{_DAY}} to {end:{_DAY}}, {(end - now).days} days left"
+    yield f"{_INDENT}SHA-256 {fingerprint(certificate)}"
+    yield _INDENT + (f"national authority {known.name}" if known else "no national authority")
+
+
+def _shown(name: x509.Name) -> str:
+    """Return *name* so that a terminal shows all of it and obeys none of it."""
+    text = name.rfc4514_string()
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _revocation(about: AuthorityReport, now: datetime) -> Iterator[str]:
+    if about.authority is None:
+        yield "lists of none of these authorities"
+    else:
+        state = "list in force" if about.in_force else "NO LIST IN FORCE"
+        yield f"revocation, {_shown(about.authority.subject)}: {state}"
+    for each in about.lists:
+        yield from _list(each, now)
+    for responder in about.responders:
+        yield from _responder(responder)
+    for address in about.not_fetched:
+        yield f"{_INDENT}{address}: not fetched, only http and https are"
+
+
+def _list(each: ListReport, now: datetime) -> Iterator[str]:
+    yield f"{_INDENT}list {each.label}"
+    found = each.found
+    if found is None:
+        yield f"{_INDENT * 2}none in use"
+    else:
+        hours = (now - found.this_update).total_seconds() / 3600
+        kind = "complete" if found.base_number is None else f"delta on {found.base_number}"
+        number = "without number" if found.number is None else f"number {found.number}"
+        yield f"{_INDENT * 2}{kind}, {number}, {len(found)} entries, {each.bytes} bytes"
+        yield f"{_INDENT * 2}{hours:.1f} h old, next update {found.next_update:{_MINUTE}}"
+    if each.taken_at is not None:
+        yield f"{_INDENT * 2}taken {each.taken_at:{_MINUTE}} from {each.address or each.label}"
+    if each.error is not None:
+        yield f"{_INDENT * 2}last error: {each.error}"
+
+
+def _responder(each: ResponderReport) -> Iterator[str]:
+    yield f"{_INDENT}responder {each.address}"
+    if each.taken_at is not None:
+        yield f"{_INDENT * 2}last good answer {each.taken_at:{_MINUTE}}"
+    if each.error is not None:
+        yield f"{_INDENT * 2}last error: {each.error}"
