@@ -14,6 +14,7 @@ from gateway.errors import (
     LoginRejectedError,
     SessionRequiredError,
     StoreUnavailableError,
+    TooManyRequestsError,
 )
 from gateway.web.inbound import client_address
 from gateway.web.parts import Parts
@@ -44,12 +45,19 @@ def answer_failures(app: Flask, parts: Parts) -> None:
         failure = explain(error)
         incident = new_incident()
         if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # The address is left out of the log: its query may hold a code.
-            _LOG.error("incident %s in %s", incident, request.endpoint, exc_info=error)
-        if request.endpoint in _DECISIONS:
+            # The address is left out of the log: its query may hold a code. A refusal is a
+            # decision and says all in one line; anything else is looked for in its trace.
+            trace = None if isinstance(error, LoginRejectedError) else error
+            _LOG.error(
+                "incident %s in %s: %s", incident, request.endpoint, failure.code, exc_info=trace
+            )
+        counted_out = error if isinstance(error, TooManyRequestsError) else None
+        if request.endpoint in _DECISIONS and not (counted_out and counted_out.recorded):
             _record_refusal(parts, failure, incident)
         response = _page(failure, incident) if _wants_page() else _json(failure, incident)
         response.status_code = failure.status
+        if counted_out is not None:
+            response.headers["Retry-After"] = str(counted_out.retry_seconds)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response

@@ -141,9 +141,6 @@ def test_the_person_is_told_in_their_language(line: Line, language: str) -> None
     page.require_failed(ErrorCode.CERT_REVOKED, language)
 
 
-@pytest.mark.xfail(
-    reason="the agent takes no incident number with a hyphen, and all of the gateway's have one"
-)
 def test_the_agents_page_has_the_number_under_which_the_gateway_recorded_it(line: Line) -> None:
     _, page = sign_in(line, issued(serial=REVOKED_SERIAL)())
     assert page.incident == line.audit("login_refused")[-1]["ref"]
