@@ -20,9 +20,10 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken, CardDescription
-from cps.card.card import CPSCard
+from cps.card.card import CPSCard, MessageFor, Signed
 from cps.errors import (
     CardContactlessError,
+    CardDataError,
     CardError,
     CardResetError,
     CardUnsupportedError,
@@ -137,8 +138,7 @@ class SignIn:
         Source: docs/reference/protocol.md, steps 4 to 10.
         """
         with self._card(progress) as card:
-            certificate = card.authentication_certificate()
-            holder = read_holder(certificate)
+            holder = read_holder(card.authentication_certificate())
             key = ec.generate_private_key(ec.SECP256R1())
             agent_key = AgentKey.of(key.public_key())
             gateway = self._gateway_at(request.origin)
@@ -146,23 +146,29 @@ class SignIn:
             attempt = _Attempt(
                 progress=progress, clock=self._clock, ends_at=self._clock() + claim.expires_in
             )
-            message = login_message(
-                origin=request.origin,
-                nonce=claim.nonce,
-                rid=request.rid,
-                jwk_thumbprint=agent_key.thumbprint(),
-                certificate=certificate,
-            )
-            signature = self._sign(card, message, request, claim.label, holder, attempt)
+
+            def message_for(certificate: bytes) -> bytes:
+                # The certificate shown may be one that was kept, and the card's own another one.
+                if read_holder(certificate) != holder:
+                    raise CardDataError("the card's holder is not the one who was shown")
+                return login_message(
+                    origin=request.origin,
+                    nonce=claim.nonce,
+                    rid=request.rid,
+                    jwk_thumbprint=agent_key.thumbprint(),
+                    certificate=certificate,
+                )
+
+            signed = self._sign(card, message_for, request, claim.label, holder, attempt)
             description = CardDescription(interface=card.interface, atr=card.atr)
         progress.show(Stage.WORKING)
         attempt.require_wanted()
         code = gateway.hand_in(
             AuthToken(
                 rid=request.rid,
-                unverified_certificate=certificate,
+                unverified_certificate=signed.certificate,
                 algorithm="RS256",
-                signature=signature,
+                signature=signed.signature,
                 card=description,
                 agent_version=VERSION,
             )
@@ -214,12 +220,12 @@ class SignIn:
     def _sign(
         self,
         card: CPSCard,
-        message: bytes,
+        message_for: MessageFor,
         request: LoginRequest,
         label: str,
         holder: str,
         attempt: "_Attempt",
-    ) -> bytes:
+    ) -> Signed:
         """Return the card's signature, asking a person again after a wrong PIN.
 
         Nothing else is tried twice: what is not the card's own word that the PIN was wrong ends
@@ -251,7 +257,7 @@ class SignIn:
             with pin:
                 attempt.require_wanted()
                 try:
-                    return card.sign(pin, message)
+                    return card.sign(pin, message_for)
                 except PINRejectedError as exc:
                     self._entry.rejected()
                     if exc.tries_left == 0 or not self._entry.interactive:

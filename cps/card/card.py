@@ -1,8 +1,23 @@
 """What a program wants of a CPS card, whatever its generation."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from cps.pin import PIN
+
+MessageFor = Callable[[bytes], bytes]
+"""Returns what the card is to sign, for the DER of the certificate that goes with the signature."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signature, with the certificate whose key verifies it."""
+
+    certificate: bytes
+    """DER; not verified."""
+    signature: bytes
+    """RSA PKCS#1 v1.5 with SHA-256, as many bytes as the key's modulus, 256 for 2048 bits."""
 
 
 class CPSCard(Protocol):
@@ -28,20 +43,24 @@ class CPSCard(Protocol):
     def authentication_certificate(self) -> bytes:
         """Return the DER of the certificate whose key logs in; read once, then remembered.
 
+        It may come from a cache: only :meth:`sign` proves that the card has its key.
+
         :raises CardDataError: where there is none, or it is no certificate of an RSA key.
         """
 
     def tries_left(self) -> int:
         """Return how many wrong PINs the card still takes, 0 where it is blocked; spends none."""
 
-    def sign(self, pin: PIN, message: bytes) -> bytes:
-        """Return the RSA PKCS#1 v1.5 signature with SHA-256 of *message*, checked.
+    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
+        """Return the card's signature over a message, checked with the certificate's own key.
 
         PIN and signature are one transaction, in which no other program reaches the card. The PIN
-        is sent at most once, and not at all where the card is known to be blocked.
+        is sent at most once, and not at all where the card is known to be blocked. Where the
+        certificate came from a cache and is not the card's any more, the card's own is read, and
+        the message for that one is signed behind the same PIN.
 
-        :param message: hashed here; the caller never signs a hash that came from elsewhere.
-        :returns: as many bytes as the key's modulus, 256 for 2048 bits.
+        :param message_for: its result is hashed here; the caller never signs a hash that came from
+            elsewhere.
         :raises PINRejectedError: wrong or blocked, with the tries left.
         :raises PINLengthError: for a count of digits that the card does not take; nothing was sent.
         :raises CardDataError: where the signature is not one of the certificate's key.

@@ -1,63 +1,36 @@
-"""Where a CPS card keeps its files, and how to reach them from whatever state it was left in."""
+"""What stands in the few files that every CPS card has in the same place."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from cps.errors import CardDataError, CardRefusedError
-from cps.iso7816 import commands
-from cps.iso7816.channel import Channel
-from cps.status import SW
-
-MF = bytes.fromhex("3F00")
-EF_SN = bytes.fromhex("3F00D003")
-ROOT_AID = bytes.fromhex("80250000 01FF0100")
-"""The application that holds the MF."""
+from cps.errors import CardDataError
 
 ISSUER = bytes.fromhex("8025000001")
 """80 health, 250 France, 00001 the Agence du Numérique en Santé."""
+SERIAL_FILE_BYTES = 12
 
-_SERIAL_FILE_BYTES = 12
 _SERIAL_TAG = bytes.fromhex("5A0A")
 _SERIAL = slice(7, 11)
-
-_ELSEWHERE = (SW.CLA_NOT_SUPPORTED, SW.INCORRECT_P1_P2)
 
 _T = TypeVar("_T")
 
 
-def select_file(channel: Channel, path: bytes) -> None:
-    """Make the file at *path* the current one, wherever another program left the card.
-
-    A card that stands in another application does not know the command. Then its root application
-    is selected, once, and the file again.
-
-    :param path: from the MF on.
-    :raises CardRefusedError: FILE_NOT_FOUND where there is none.
-    """
-    try:
-        commands.select(channel, path)
-    except CardRefusedError as exc:
-        if exc.sw not in _ELSEWHERE:
-            raise
-        commands.select_application(channel, ROOT_AID)
-        commands.select(channel, path)
+def is_serial_file(content: bytes) -> bool:
+    """Return whether *content* has the form of EF.SN, of whatever issuer."""
+    return len(content) == SERIAL_FILE_BYTES and content.startswith(_SERIAL_TAG)
 
 
-def read_serial(channel: Channel) -> str | None:
+def serial_number(content: bytes | None) -> str | None:
     """Return the chip's serial number, or ``None`` where the card is of another issuer.
 
+    :param content: of EF.SN; ``None`` where the card has none.
     :returns: 8 digits.
-    :raises CardDataError: where the file has not the form of a serial number.
+    :raises CardDataError: where it has not the form of a serial number.
     """
-    try:
-        select_file(channel, EF_SN)
-    except CardRefusedError as exc:
-        if exc.sw == SW.FILE_NOT_FOUND:
-            return None
-        raise
-    content = commands.read_binary(channel, offset=0, ne=_SERIAL_FILE_BYTES)
-    if len(content) != _SERIAL_FILE_BYTES or not content.startswith(_SERIAL_TAG):
-        raise CardDataError(f"EF.SN: {content.hex()} is no serial number")
+    if content is None:
+        return None
+    if not is_serial_file(content):
+        raise CardDataError(f"EF.SN: {content[:SERIAL_FILE_BYTES].hex()} is no serial number")
     if not content[len(_SERIAL_TAG) :].startswith(ISSUER):
         return None
     digits = content[_SERIAL].hex()

@@ -1,123 +1,102 @@
-"""The CPS3 card by its contacts: certificate, PIN and signature."""
-
-import hashlib
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+"""The commands of the CPS3 by its contacts, an IAS-ECC card."""
 
 from cps import tlv
-from cps.card.credential import APPLICATION, Credential, read_credential
-from cps.card.files import MF, parsed, select_file
-from cps.errors import CardDataError, PINLengthError, PINRejectedError
-from cps.iso7816 import commands
+from cps.card.applet import EF_SN, MF, ROOT_AID, SHA256_DIGEST_INFO
+from cps.card.files import SERIAL_FILE_BYTES, is_serial_file, parsed
+from cps.errors import CardRefusedError
+from cps.iso7816 import commands, pins
 from cps.iso7816.channel import Channel
-from cps.pin import PIN
 from cps.pkcs15 import lax
-from cps.pkcs15.directory import PINObject
 from cps.status import SW
 from cps.transport.connection import CardConnection
 
 MAX_TRIES = 15
 """The most that a status word can tell."""
 
+_SERIAL_SFI = 0x1C
 _RSA_PKCS1 = 0x02
 """The card's number for: pad this as PKCS#1 v1.5 says and use the key; it stands in TokenInfo."""
-_SHA256_DIGEST_INFO = bytes.fromhex("3031300D060960864801650304020105000420")
-"""What comes before the hash: RFC 8017 §9.2, note 1."""
+_ELSEWHERE = (SW.CLA_NOT_SUPPORTED, SW.INCORRECT_P1_P2)
 
 
-class IASCard:
-    """A CPS3 card, opened and recognised.
+class IASApplet:
+    """A CPS3; see :class:`cps.card.applet.Applet`."""
 
-    :param connection: this object's to close.
-    :param serial: 8 digits.
-    :param reset: whether the card is reset after each signature, so that no other program can use
-        the key behind the PIN. It also ends what other programs had open with the card.
-    """
-
-    interface = "contact"
-
-    def __init__(self, connection: CardConnection, serial: str, *, reset: bool) -> None:
-        self._connection = connection
+    def __init__(self, connection: CardConnection) -> None:
         self._channel = Channel(connection)
-        self._serial = serial
-        self._reset = reset
-        self._remembered: Credential | None = None
-        self._known_tries: int | None = None
 
     @property
-    def serial(self) -> str:
-        return self._serial
+    def channel(self) -> Channel:
+        return self._channel
 
-    @property
-    def atr(self) -> bytes:
-        return self._connection.atr
+    def open(self) -> None:
+        """Nothing to do: the root application is there after a reset, and :meth:`select` finds it.
 
-    def authentication_certificate(self) -> bytes:
-        return self._credential().certificate
+        Each APDU takes 0.1 s.
+        """
 
-    def tries_left(self) -> int:
-        pin = self._credential().pin
-        with self._connection.transaction(reset=False):
-            select_file(self._channel, MF)
-            self._known_tries = self._read_tries(pin)
-        return self._known_tries
-
-    def sign(self, pin: PIN, message: bytes) -> bytes:
-        credential = self._credential()
-        block = _pin_block(credential.pin, pin)
-        challenge = _SHA256_DIGEST_INFO + hashlib.sha256(message).digest()
-        with self._connection.transaction(reset=self._reset):
-            self._verify(credential.pin, block)
-            select_file(self._channel, APPLICATION)
-            commands.set_authentication_key(
-                self._channel, algorithm=_RSA_PKCS1, reference=credential.key_reference
-            )
-            signature = commands.internal_authenticate(self._channel, challenge)
+    def read_serial(self) -> bytes | None:
         try:
-            credential.public_key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-        except InvalidSignature as exc:
-            raise CardDataError("the signature is not one of the certificate's key") from exc
-        return signature
+            # One command, where the MF is the current DF, as it is after a reset.
+            content = commands.read_short(self._channel, sfi=_SERIAL_SFI, ne=SERIAL_FILE_BYTES)
+        except CardRefusedError:
+            content = b""
+        return content if is_serial_file(content) else self._read_serial_by_path()
 
-    def close(self) -> None:
-        self._connection.close()
+    def _read_serial_by_path(self) -> bytes | None:
+        try:
+            self.select(EF_SN)
+        except CardRefusedError as exc:
+            if exc.sw == SW.FILE_NOT_FOUND:
+                return None
+            raise
+        return commands.read_binary(self._channel, offset=0, ne=SERIAL_FILE_BYTES)
 
-    def _verify(self, pin: PINObject, block: bytes) -> None:
-        """Send the PIN, once, unless it is known to be blocked."""
-        select_file(self._channel, MF)
-        if self._known_tries is None:
-            self._known_tries = self._read_tries(pin)
-        if self._known_tries == 0:
-            raise PINRejectedError("VERIFY", SW.AUTHENTICATION_METHOD_BLOCKED, 0)
-        # Whatever comes back, the count may have changed.
-        self._known_tries = None
-        commands.verify(self._channel, reference=pin.reference, block=block)
+    def select(self, path: bytes) -> None:
+        """Make the file at *path* the current one, wherever another program left the card.
 
-    def _read_tries(self, pin: PINObject) -> int:
-        """Return the tries left of *pin*; the MF is the current file."""
-        request = (
-            bytes.fromhex("4D08 7006 BF81") + bytes((pin.reference,)) + bytes.fromhex("02A080")
-        )
+        A card that stands in another application does not know the command. Then its root
+        application is selected, once, and the file again.
+        """
+        try:
+            commands.select(self._channel, path)
+        except CardRefusedError as exc:
+            if exc.sw not in _ELSEWHERE:
+                raise
+            commands.select_application(self._channel, ROOT_AID)
+            commands.select(self._channel, path)
+
+    def tries_left(self, reference: int) -> int:
+        """Return the tries left, by one command where the card answers that.
+
+        A PIN that another program left verified, or a card that does not know the question, is
+        asked for the PIN's data object, which is known from the MF alone.
+        """
+        left = pins.count_tries(self._channel, reference=reference)
+        if left is not None:
+            return left
+        self.select(MF)
+        request = bytes.fromhex("4D08 7006 BF81") + bytes((reference,)) + bytes.fromhex("02A080")
         answer = commands.get_data(self._channel, request)
-        return parsed("GET DATA", answer, lambda raw: _tries(raw, pin.reference))
+        return parsed("GET DATA", answer, lambda raw: _tries(raw, reference))
 
-    def _credential(self) -> Credential:
-        if self._remembered is None:
-            with self._connection.transaction(reset=False):
-                self._remembered = read_credential(self._channel)
-        return self._remembered
+    def verify(self, reference: int, block: bytes) -> None:
+        pins.verify(self._channel, reference=reference, block=block)
 
+    def authenticate(self, key_reference: int, digest: bytes, modulus_bytes: int) -> bytes:
+        commands.set_authentication_key(
+            self._channel, algorithm=_RSA_PKCS1, reference=key_reference
+        )
+        return commands.internal_authenticate(self._channel, SHA256_DIGEST_INFO + digest)
 
-def _pin_block(pin: PINObject, entered: PIN) -> bytes:
-    digits = entered.digits()
-    if not pin.min_length <= len(digits) <= pin.longest:
-        raise PINLengthError(pin.min_length, pin.longest)
-    try:
-        return pin.block(digits)
-    except ValueError as exc:
-        raise CardDataError(f"AODF: {exc}") from exc
+    def change_pin(self, reference: int, old: bytes, new: bytes) -> None:
+        self.select(MF)
+        pins.change(self._channel, reference=reference, old=old, new=new)
+
+    def unblock_pin(self, reference: int, new: bytes, *, puk_reference: int, puk: bytes) -> None:
+        self.select(MF)
+        pins.verify(self._channel, reference=puk_reference, block=puk)
+        pins.reset_retry_counter(self._channel, reference=reference, new=new)
 
 
 def _tries(raw: bytes, reference: int) -> int:

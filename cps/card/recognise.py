@@ -1,30 +1,49 @@
 """From a powered card to one that is known: by its answer to reset, then by its serial number."""
 
 from cps.atr import CardType, recognise
-from cps.card.card import CPSCard
-from cps.card.files import read_serial
-from cps.card.ias import IASCard
+from cps.card.applet import Applet
+from cps.card.cache import CardCache
+from cps.card.chipdoc import ChipDocApplet
+from cps.card.contact import ContactCard
+from cps.card.files import serial_number
+from cps.card.ias import IASApplet
 from cps.errors import CardContactlessError, CardUnsupportedError
-from cps.iso7816.channel import Channel
 from cps.transport.connection import CardConnection
 
 
-def open_card(connection: CardConnection, *, reset: bool = True) -> CPSCard:
-    """Return the CPS card behind *connection*.
+def open_card(
+    connection: CardConnection, *, reset: bool = True, cache: CardCache | None = None
+) -> ContactCard:
+    """Return the CPS card behind *connection*, a :class:`cps.card.card.CPSCard`.
 
     :param connection: the card's to close from now on; where this raises, still the caller's.
-    :param reset: whether the card is reset after each signature; see :class:`IASCard`.
+    :param reset: whether the card is reset after each signature; see :class:`ContactCard`.
+    :param cache: where what is read of cards is kept, if it is.
     :raises CardContactlessError: for a CPS without its contacts, which has no PIN: nothing is sent.
-    :raises CardUnsupportedError: for any other card than a CPS3, also one that only looks like it.
+    :raises CardUnsupportedError: for any other card, also one that only looks like a CPS.
     :raises CardError: where the serial number cannot be read.
     """
-    kind = recognise(connection.atr)
-    if kind is CardType.CPS3_CONTACTLESS:
-        raise CardContactlessError(connection.atr)
-    if kind is not CardType.CPS3:
-        raise CardUnsupportedError(connection.atr)
+    applet = open_applet(connection)
     with connection.transaction(reset=False):
-        serial = read_serial(Channel(connection))
+        applet.open()
+        serial = serial_number(applet.read_serial())
     if serial is None:
         raise CardUnsupportedError(connection.atr)
-    return IASCard(connection, serial, reset=reset)
+    return ContactCard(connection, applet, serial, reset=reset, cache=cache)
+
+
+def open_applet(connection: CardConnection) -> Applet:
+    """Return the way to speak to the card behind *connection*; nothing is sent yet.
+
+    :raises CardContactlessError: for a CPS without its contacts.
+    :raises CardUnsupportedError: for any other card.
+    """
+    match recognise(connection.atr):
+        case CardType.CPS3:
+            return IASApplet(connection)
+        case CardType.CPS4:
+            return ChipDocApplet(connection)
+        case CardType.CPS3_CONTACTLESS:
+            raise CardContactlessError(connection.atr)
+        case _:
+            raise CardUnsupportedError(connection.atr)

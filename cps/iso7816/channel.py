@@ -17,10 +17,19 @@ class Channel:
     """The card behind *connection*, as if every answer came in one piece.
 
     :param connection: carries raw APDUs; it stays the caller's to close.
+    :param number: the logical channel, 0 to 3: the low bits of each command's class byte.
     """
 
-    def __init__(self, connection: CardConnection) -> None:
+    def __init__(self, connection: CardConnection, *, number: int = 0) -> None:
+        if not 0 <= number <= 3:
+            raise ValueError(f"channel {number}: 0 to 3")
         self._connection = connection
+        self._number = number
+
+    @property
+    def cla(self) -> int:
+        """Return the class byte of a plain command on this channel."""
+        return self._number
 
     def transmit(self, command: CommandAPDU) -> ResponseAPDU:
         """Return the card's whole answer to *command*, whatever its status word says.
@@ -66,8 +75,12 @@ class Channel:
 
     def _exchange(self, command: CommandAPDU, limit: int) -> ResponseAPDU:
         """Return the raw answer, which may hold at most *limit* bytes of data."""
+        raw = command.encode()
+        if command.case == 1 and self._connection.t0:
+            # By T=0 a header always has a fifth byte; not every reader's driver adds it.
+            raw += b"\x00"
         try:
-            answer = ResponseAPDU.decode(self._connection.transmit(command.encode()))
+            answer = ResponseAPDU.decode(self._connection.transmit(raw))
         except ValueError as exc:
             raise CardDataError(f"INS {command.ins:02X}: {exc}") from exc
         if len(answer.data) > limit:

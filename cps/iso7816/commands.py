@@ -1,17 +1,23 @@
-"""The commands of ISO/IEC 7816-4 that a login needs, each with the refusals it can meet."""
+"""The commands of ISO/IEC 7816-4 that find, read and sign, each with the refusals it can meet.
+
+Those about PINs are in :mod:`cps.iso7816.pins`.
+"""
 
 from collections.abc import Container
 
 from cps import tlv
-from cps.apdu import MAX_NE, CommandAPDU, ResponseAPDU
-from cps.errors import CardDataError, CardRefusedError, PINRejectedError
+from cps.apdu import MAX_NC, MAX_NE, CommandAPDU, ResponseAPDU
+from cps.errors import CardDataError, CardRefusedError
 from cps.iso7816.channel import Channel
-from cps.status import SW, bytes_available, tries_left
+from cps.status import SW, bytes_available
 
 MAX_OFFSET = 0x7FFF
 """The last offset READ BINARY can name: 15 bits."""
+MAX_READS = 64
+"""How many READ BINARY one file may take: a card that gives byte after byte ends there."""
 
-_CLA = 0x00
+_CHAINING = 0x10
+_MF = b"\x3f\x00"
 
 
 def select(channel: Channel, path: bytes) -> None:
@@ -23,6 +29,18 @@ def select(channel: Channel, path: bytes) -> None:
     A path that begins with 3F00 works from anywhere, although P1 09 means "from the current DF".
     """
     _select(channel, p1=0x09, data=path)
+
+
+def select_below_mf(channel: Channel, path: bytes) -> None:
+    """Make the file at *path* the current one, on a card that wants no 3F00 in front.
+
+    :param path: as of :func:`select`.
+    :raises CardRefusedError: FILE_NOT_FOUND where there is none.
+    """
+    if path == _MF:
+        _select(channel, p1=0x00, data=_MF)
+    else:
+        _select(channel, p1=0x08, data=path.removeprefix(_MF))
 
 
 def select_application(channel: Channel, aid: bytes) -> None:
@@ -43,10 +61,24 @@ def read_binary(channel: Channel, *, offset: int, ne: int) -> bytes:
     """
     if not 0 <= offset <= MAX_OFFSET:
         raise ValueError(f"offset {offset}: 0 to {MAX_OFFSET}")
-    command = CommandAPDU(cla=_CLA, ins=0xB0, p1=offset >> 8, p2=offset & 0xFF, ne=ne)
+    command = CommandAPDU(cla=channel.cla, ins=0xB0, p1=offset >> 8, p2=offset & 0xFF, ne=ne)
     answer = channel.transmit(command)
     if offset and answer.sw == SW.WRONG_P1_P2:
         return b""  # The file ends at or before the offset.
+    return _data("READ BINARY", answer, accepted=(SW.SUCCESS, SW.END_OF_FILE))
+
+
+def read_short(channel: Channel, *, sfi: int, ne: int) -> bytes:
+    """Return the first bytes of a file of the current DF, which becomes the current file.
+
+    :param sfi: its short identifier, 1 to 30.
+    :param ne: 1 to 256 bytes.
+    :raises CardRefusedError: where there is no such file, or it may not be read.
+    """
+    if not 1 <= sfi <= 30:
+        raise ValueError(f"short file identifier {sfi}: 1 to 30")
+    command = CommandAPDU(cla=channel.cla, ins=0xB0, p1=0x80 | sfi, p2=0x00, ne=ne)
+    answer = channel.transmit(command)
     return _data("READ BINARY", answer, accepted=(SW.SUCCESS, SW.END_OF_FILE))
 
 
@@ -71,7 +103,8 @@ def read_data_object(channel: Channel, *, max_bytes: int) -> bytes:
     """Return the one data object at the start of the current file, which says its own length.
 
     :raises CardRefusedError: where the file may not be read.
-    :raises CardDataError: for more than *max_bytes*, no data object, or one that the file cuts.
+    :raises CardDataError: for more than *max_bytes*, no data object, one that the file cuts, or
+        one that does not come within :data:`MAX_READS` blocks.
     """
     content = read_binary(channel, offset=0, ne=MAX_NE)
     try:
@@ -80,33 +113,17 @@ def read_data_object(channel: Channel, *, max_bytes: int) -> bytes:
         raise CardDataError(f"READ BINARY: {exc}") from exc
     if length > max_bytes:
         raise CardDataError(f"READ BINARY: {length} bytes where {max_bytes} are allowed")
+    reads = 1
     while len(content) < length:
         left = length - len(content)
+        if reads == MAX_READS:
+            raise CardDataError(f"READ BINARY: {left} bytes are left after {reads} blocks")
+        reads += 1
         block = read_binary(channel, offset=len(content), ne=min(left, MAX_NE))
         if not block:
             raise CardDataError(f"READ BINARY: the file ends {left} bytes before its content")
         content += block
     return content[:length]
-
-
-def verify(channel: Channel, *, reference: int, block: bytes) -> None:
-    """Compare a PIN, once: this command is never sent a second time by itself.
-
-    :param reference: 0x01 to 0x7F for a PIN of the whole card.
-    :param block: the PIN as the card wants it, padded or not; 1 to 255 bytes.
-    :raises PINRejectedError: wrong or blocked, with the tries left.
-    :raises CardRefusedError: for any other answer but 9000.
-    """
-    if not block:
-        raise ValueError("an empty VERIFY asks for the state, and compares nothing")
-    command = CommandAPDU(cla=_CLA, ins=0x20, p1=0x00, p2=reference, data=block)
-    sw = channel.transmit(command).sw
-    # 6984: the uses of this PIN are counted, and used up.
-    left = 0 if sw == SW.REFERENCE_DATA_NOT_USABLE else tries_left(sw)
-    if left is not None:
-        raise PINRejectedError("VERIFY", sw, left)
-    if sw != SW.SUCCESS:
-        raise CardRefusedError("VERIFY", sw)
 
 
 def get_data(channel: Channel, request: bytes) -> bytes:
@@ -115,7 +132,7 @@ def get_data(channel: Channel, request: bytes) -> bytes:
     :param request: the command's data, 1 to 255 bytes.
     :raises CardRefusedError: REFERENCED_DATA_NOT_FOUND where there are none.
     """
-    command = CommandAPDU(cla=_CLA, ins=0xCB, p1=0x3F, p2=0xFF, data=request, ne=MAX_NE)
+    command = CommandAPDU(cla=channel.cla, ins=0xCB, p1=0x3F, p2=0xFF, data=request, ne=MAX_NE)
     return _data("GET DATA", channel.transmit(command))
 
 
@@ -127,7 +144,7 @@ def set_authentication_key(channel: Channel, *, algorithm: int, reference: int) 
     :raises CardRefusedError: where the card does not accept that pair.
     """
     template = tlv.encode(0x80, bytes((algorithm,))) + tlv.encode(0x84, bytes((reference,)))
-    command = CommandAPDU(cla=_CLA, ins=0x22, p1=0x41, p2=0xA4, data=template)
+    command = CommandAPDU(cla=channel.cla, ins=0x22, p1=0x41, p2=0xA4, data=template)
     _data("MANAGE SECURITY ENVIRONMENT", channel.transmit(command))
 
 
@@ -137,13 +154,39 @@ def internal_authenticate(channel: Channel, challenge: bytes) -> bytes:
     :param challenge: 1 to 255 bytes.
     :raises CardRefusedError: SECURITY_STATUS_NOT_SATISFIED without a verified PIN.
     """
-    command = CommandAPDU(cla=_CLA, ins=0x88, p1=0x00, p2=0x00, data=challenge, ne=MAX_NE)
+    command = CommandAPDU(cla=channel.cla, ins=0x88, p1=0x00, p2=0x00, data=challenge, ne=MAX_NE)
     return _data("INTERNAL AUTHENTICATE", channel.transmit(command))
+
+
+def set_deciphering_key(channel: Channel, *, reference: int) -> None:
+    """Choose the key for DECIPHER, by MANAGE SECURITY ENVIRONMENT, without an algorithm.
+
+    :param reference: the key's number, one byte.
+    :raises CardRefusedError: where the card has no such key.
+    """
+    template = tlv.encode(0x83, bytes((reference,)))
+    command = CommandAPDU(cla=channel.cla, ins=0x22, p1=0x41, p2=0xB8, data=template)
+    _data("MANAGE SECURITY ENVIRONMENT", channel.transmit(command))
+
+
+def decipher(channel: Channel, cryptogram: bytes) -> bytes:
+    """Return what the chosen key makes of *cryptogram*, by PERFORM SECURITY OPERATION.
+
+    :param cryptogram: 1 byte or more; sent in as many chained commands as it needs.
+    :raises CardRefusedError: SECURITY_STATUS_NOT_SATISFIED without a verified PIN.
+    """
+    name = "PERFORM SECURITY OPERATION"
+    while len(cryptogram) > MAX_NC:
+        part, cryptogram = cryptogram[:MAX_NC], cryptogram[MAX_NC:]
+        command = CommandAPDU(cla=channel.cla | _CHAINING, ins=0x2A, p1=0x80, p2=0x86, data=part)
+        _data(name, channel.transmit(command))
+    command = CommandAPDU(cla=channel.cla, ins=0x2A, p1=0x80, p2=0x86, data=cryptogram, ne=MAX_NE)
+    return _data(name, channel.transmit(command))
 
 
 def _select(channel: Channel, *, p1: int, data: bytes) -> None:
     # P2 0C: no FCP is wanted; every file here says its own length, and each APDU takes 0.1 s.
-    command = CommandAPDU(cla=_CLA, ins=0xA4, p1=p1, p2=0x0C, data=data)
+    command = CommandAPDU(cla=channel.cla, ins=0xA4, p1=p1, p2=0x0C, data=data)
     sw = channel.transmit(command).sw
     # Some cards offer the FCP all the same: the file is selected, the offer is passed over.
     if sw != SW.SUCCESS and bytes_available(sw) is None:

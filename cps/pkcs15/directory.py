@@ -37,6 +37,9 @@ class PINFlag(IntEnum):
     """A property of a PIN: bit numbers in its flags."""
 
     NEEDS_PADDING = 5
+    UNBLOCKS = 6
+    SECURITY_OFFICER = 7
+    """The PUK of a CPS has this one."""
 
 
 @unique
@@ -58,10 +61,16 @@ class ObjectDirectory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PINObject:
-    """A PIN: its number and how it is written on the wire."""
+    """A PIN or PUK: its number and how it is written on the wire."""
 
+    label: str
+    """For people; empty where the card gives none."""
     auth_id: bytes
     """By which keys name it."""
+    unblocked_by: bytes | None
+    """The PUK that gives its tries back, where the card names one."""
+    unblocks: bool
+    """Whether it is a PUK."""
     reference: int
     """P2 of VERIFY, 0 to 255."""
     type: int
@@ -97,7 +106,7 @@ class PINObject:
             raise ValueError(f"a PIN of type {self.type}")
         if not self.min_length <= len(digits) <= self.longest:
             raise ValueError(f"the PIN has {self.min_length} to {self.longest} digits")
-        if not self.needs_padding:
+        if not self.needs_padding or len(digits) == self.stored_length:
             return digits
         if self.pad is None:
             raise ValueError("the PIN wants padding, and no byte for it is named")
@@ -108,6 +117,8 @@ class PINObject:
 class PrivateKey:
     """A private key: its number in the card, what it may do, and behind which PIN."""
 
+    label: str
+    """For people; empty where the card gives none."""
     id: bytes
     """Shared with its certificate, 1 to 32 bytes."""
     usage: frozenset[int]
@@ -183,7 +194,7 @@ def absolute(path: bytes, application: bytes) -> bytes:
 
 
 def _pin_object(entry: TLV) -> PINObject:
-    _, identity, attributes = _parts(entry)
+    common, identity, attributes = _parts(entry)
     values = list(iterate(lax.required(attributes, lax.SEQUENCE, "PIN attributes").value))
     lengths = [lax.natural(value.value) for value in values if value.tag == lax.INTEGER]
     if not 2 <= len(lengths) <= 3:
@@ -195,8 +206,12 @@ def _pin_object(entry: TLV) -> PINObject:
     reference = lax.first(values, _PIN_REFERENCE)
     flags = lax.bits(lax.required(values, lax.BIT_STRING, "PIN flags").value)
     pad = lax.first(values, lax.OCTET_STRING)
+    parent = lax.first(common, lax.OCTET_STRING)
     return PINObject(
+        label=_label(common),
         auth_id=_identifier(identity, "PIN"),
+        unblocked_by=parent.value if parent else None,
+        unblocks=bool(flags & {PINFlag.UNBLOCKS, PINFlag.SECURITY_OFFICER}),
         reference=_byte(reference, "PIN reference") if reference else 0,
         type=lax.natural(lax.required(values, lax.ENUMERATED, "PIN type").value),
         min_length=min_length,
@@ -213,6 +228,7 @@ def _private_key(entry: TLV) -> PrivateKey:
     usage = lax.bits(lax.required(identity, lax.BIT_STRING, "key usage").value)
     reference = lax.first(identity, lax.INTEGER)
     return PrivateKey(
+        label=_label(common),
         id=_identifier(identity, "key"),
         usage=usage,
         reference=_byte(reference, "key reference") if reference else None,
@@ -222,11 +238,10 @@ def _private_key(entry: TLV) -> PrivateKey:
 
 def _certificate(entry: TLV) -> CertificateEntry:
     common, identity, attributes = _parts(entry)
-    label = lax.first(common, lax.UTF8_STRING)
     values = lax.required(attributes, lax.SEQUENCE, "certificate attributes").children()
     return CertificateEntry(
         id=_identifier(identity, "certificate"),
-        label=label.value.decode("utf-8", "replace") if label else "",
+        label=_label(common),
         path=_path(values),
     )
 
@@ -255,6 +270,11 @@ def _identifier(objects: list[TLV], name: str) -> bytes:
     if not 1 <= len(identifier) <= MAX_ID_BYTES:
         raise ValueError(f"{name}: an identifier of {len(identifier)} bytes")
     return identifier
+
+
+def _label(common: list[TLV]) -> str:
+    label = lax.first(common, lax.UTF8_STRING)
+    return label.value.decode("utf-8", "replace") if label else ""
 
 
 def _byte(value: TLV, name: str) -> int:

@@ -47,7 +47,7 @@ def _login(connection: CardConnection) -> None:
         card.authentication_certificate()
         card.tries_left()
         with PIN(bytearray(b"1234")) as pin:
-            card.sign(pin, MESSAGE)
+            card.sign(pin, lambda certificate: MESSAGE)
     finally:
         card.close()
 

@@ -61,7 +61,7 @@ def test_a_card_pulled_out_is_told_as_such_and_shown_as_gone(seat: Seat) -> None
 
     assert not present(seat)
     with pytest.raises(CardRemovedError):
-        card.sign(PIN(bytearray(cards.PIN)), b"message")
+        card.sign(PIN(bytearray(cards.PIN)), lambda certificate: b"message")
     card.close()
     with pytest.raises(NoCardError):
         seat.connect()

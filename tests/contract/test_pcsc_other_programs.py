@@ -25,6 +25,10 @@ def terminal(pcscd: VirtualReader) -> CardTerminal:
     return PCSCTerminal()
 
 
+def same_message(certificate: bytes) -> bytes:
+    return MESSAGE
+
+
 def pin() -> PIN:
     return PIN(bytearray(cards.PIN))
 
@@ -37,11 +41,11 @@ def test_a_card_that_another_program_holds_is_busy_and_comes_back(
         other = terminal.connect(pcscd.name)
         card = open_card(terminal.connect(pcscd.name))
         with other.transaction(reset=False), pytest.raises(CardBusyError):
-            card.sign(pin(), MESSAGE)
+            card.sign(pin(), same_message)
         card.close()
         other.close()
         card = open_card(terminal.connect(pcscd.name))
-        assert card.sign(pin(), MESSAGE)
+        assert card.sign(pin(), same_message)
         card.close()
 
 
@@ -54,7 +58,7 @@ def test_a_reset_by_another_program_before_the_pin_harms_nothing(
         card.authentication_certificate()
         with other.transaction(reset=True):
             pass
-        assert card.sign(pin(), MESSAGE)
+        assert card.sign(pin(), same_message)
         card.close()
         other.close()
 
@@ -71,7 +75,7 @@ def test_a_reset_by_another_program_does_not_hide_a_swap(
         with other.transaction(reset=True):
             pass
         with pytest.raises(CardRemovedError):
-            card.sign(pin(), MESSAGE)
+            card.sign(pin(), same_message)
         # The PIN of the first card was not tried on the second.
         new = open_card(other)
         assert new.serial == "28000002"

@@ -10,7 +10,7 @@ from gateway.login.challenge import ChallengeState
 from tests.support import cards
 from tests.support.browser import Browser, Page
 from tests.support.line import Desk, Line
-from tests.support.meddling import VERIFY, each_answer
+from tests.support.meddling import VERIFY, each_answer, sends_pin
 from tests.support.person import Person
 
 FILES: Mapping[str, str] = {
@@ -87,7 +87,10 @@ LIES: Mapping[str, tuple[Answer, ErrorCode]] = {
         ErrorCode.CARD_MALFORMED,
     ),
     "more to fetch without end": (
-        to(GET_RESPONSE, bytes(255) + b"\x61\xff"),
+        lambda command, said: {
+            READ_BINARY: b"\x61\xff",
+            GET_RESPONSE: bytes(255) + b"\x61\xff",
+        }.get(command[1], said),
         ErrorCode.CARD_MALFORMED,
     ),
     "always another length": (to(READ_BINARY, b"\x6c\x10"), ErrorCode.CARD_REFUSED),
@@ -109,8 +112,14 @@ def test_a_lying_card_ends_the_login_soon(line: Line, lie: str) -> None:
 
 
 def tries(count: int) -> Answer:
-    """Return: the card claims that so many tries are left."""
-    return lambda command, said: said.replace(b"\x9b\x01\x03", bytes((0x9B, 1, count)))
+    """Return: the card tells its tries by a data object alone, and claims that so many are left."""
+
+    def answer(command: bytes, said: bytes) -> bytes:
+        if command[1] == VERIFY and not sends_pin(command):
+            return b"\x6a\x86"
+        return said.replace(b"\x9b\x01\x03", bytes((0x9B, 1, count)))
+
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -169,7 +178,9 @@ def test_what_is_not_a_wrong_pin_is_not_asked_again(
 ) -> None:
     person = Person()
     with line.desk(entry=person) as desk:
-        desk.terminal.meddle = each_answer(to(VERIFY, answer))
+        desk.terminal.meddle = each_answer(
+            lambda command, said: answer if sends_pin(command) else said
+        )
         with line.nobody_gets_in():
             _, page = sign_in(line, desk)
     page.require_failed(code)

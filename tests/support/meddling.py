@@ -1,6 +1,6 @@
 """Somebody between card and client: pulls the card out, makes it mute, exchanges it, or lies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from cps.errors import CardMuteError
@@ -9,6 +9,7 @@ from cps.simulator.terminal import SoftwareTerminal
 from cps.transport.connection import CardConnection, ReaderState
 
 VERIFY = 0x20
+HEADER_BYTES = 5
 
 Transmit = Callable[[bytes], bytes]
 Meddle = Callable[[int, bytes, Transmit], bytes]
@@ -35,7 +36,7 @@ class MeddledTerminal:
     @property
     def verifications(self) -> int:
         """How often the client sent a PIN."""
-        return sum(command[1] == VERIFY for command in self.commands)
+        return sum(map(sends_pin, self.commands))
 
     def readers(self) -> Sequence[ReaderState]:
         return self.inner.readers()
@@ -130,11 +131,12 @@ def each_answer(change: Callable[[bytes, bytes], bytes]) -> Meddle:
     return meddle
 
 
+def sends_pin(command: bytes) -> bool:
+    """Return whether *command* is a VERIFY that compares a PIN: without data it asks the tries."""
+    return command[1] == VERIFY and len(command) > HEADER_BYTES
+
+
 def verify_number(commands: Sequence[bytes]) -> int:
     """Return which of *commands*, counted from 1, sent the PIN."""
-    (number,) = _numbers(commands)
+    (number,) = (n for n, command in enumerate(commands, 1) if sends_pin(command))
     return number
-
-
-def _numbers(commands: Sequence[bytes]) -> Iterator[int]:
-    return (n for n, command in enumerate(commands, 1) if command[1] == VERIFY)

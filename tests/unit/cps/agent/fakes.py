@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cps.agent.pin_entry import PINRequest, Wanted
 from cps.agent.signin import LoginRequest, Stage
 from cps.atr import CPS3_CONTACT_ATR
+from cps.card.card import MessageFor, Signed
 from cps.errors import CardRemovedError, PINCancelledError, PINRejectedError
 from cps.pin import PIN
 from cps.transport.connection import ReaderState
@@ -41,16 +42,19 @@ class FakeCard:
         self.pins: list[bytes] = []
         self.closed = False
         self.while_signing: Callable[[], None] = lambda: None
+        self.certificate = pki.der(pki.leaf(serial=5))
+        self.renewed: bytes | None = None
+        """The certificate that the card turns out to have when it signs."""
 
     def authentication_certificate(self) -> bytes:
         self._step("certificate")
-        return pki.der(pki.leaf(serial=5))
+        return self.certificate
 
     def tries_left(self) -> int:
         self._step("tries")
         return self.tries
 
-    def sign(self, pin: PIN, message: bytes) -> bytes:
+    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
         self._step("sign")
         self.while_signing()
         self.pins.append(pin.digits())
@@ -58,7 +62,10 @@ class FakeCard:
             self.tries -= 1
             raise PINRejectedError("VERIFY", 0x63C0 | self.tries, self.tries)
         self.tries = 3
-        return pki.key("leaf").sign(message, padding.PKCS1v15(), hashes.SHA256())
+        certificate = self.renewed or self.certificate
+        message = message_for(certificate)
+        signature = pki.key("leaf").sign(message, padding.PKCS1v15(), hashes.SHA256())
+        return Signed(certificate=certificate, signature=signature)
 
     def close(self) -> None:
         self.closed = True

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from cps.agent.errors import SignInError
 from cps.agent.gateway_client import Claim
 from cps.agent.signin import CARD_WAIT_SECONDS, SignIn, Stage, choose_reader
 from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR
 from cps.authtoken.codes import ErrorCode
+from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken
 from cps.errors import (
@@ -27,6 +29,7 @@ from cps.errors import (
     PINLengthError,
     PINRejectedError,
 )
+from tests.support import pki
 from tests.support.gateway_stub import GatewayStub
 from tests.unit.cps.agent.fakes import (
     EMPTY,
@@ -155,6 +158,33 @@ def test_the_token_holds_what_the_card_said(desk: Desk) -> None:
     assert token is not None
     assert (token.rid, token.algorithm) == (RID, "RS256")
     assert (token.card.interface, token.card.atr) == ("contact", CPS3_CONTACT_ATR)
+
+
+def test_a_renewed_certificate_is_the_one_that_is_handed_in_and_signed_for(desk: Desk) -> None:
+    desk.card.renewed = pki.der(pki.leaf(serial=6))
+    desk.sign_in()
+    token, key = desk.gateway.token, desk.gateway.key
+    assert token is not None
+    assert key is not None
+    assert token.unverified_certificate == desk.card.renewed
+    message = login_message(
+        origin=ORIGIN,
+        nonce=desk.gateway.stub.nonce,
+        rid=RID,
+        jwk_thumbprint=key.thumbprint(),
+        certificate=desk.card.renewed,
+    )
+    pki.key("leaf").public_key().verify(
+        token.signature, message, padding.PKCS1v15(), hashes.SHA256()
+    )
+    assert len(desk.person.seen) == 1
+
+
+def test_another_holder_than_was_shown_signs_nothing(desk: Desk) -> None:
+    desk.card.renewed = pki.der(pki.leaf(pki.NURSE))
+    with pytest.raises(CardDataError, match="holder"):
+        desk.sign_in()
+    assert "hand in" not in desk.card.steps
 
 
 def test_the_person_sees_portal_address_holder_card_and_tries(desk: Desk) -> None:

@@ -1,7 +1,7 @@
 """What a CPS3 says during a login, piece by piece, for :class:`ReplayConnection`.
 
-The directory files are those of a real card as far as they are published; key and certificate are
-those of :mod:`tests.support.pki`.
+:mod:`tests.unit.cps.card.dialogue4` has the pieces of a CPS4. The directory files are those of a
+real card as far as they are published; key and certificate are those of :mod:`tests.support.pki`.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cps.pin import PIN
+from cps.transport.replay import ReplayConnection
 from tests.support import pki
 
 DIGITS = "4071"
@@ -77,6 +78,10 @@ def entered(digits: str = DIGITS) -> PIN:
     return PIN(bytearray(digits, "ascii"))
 
 
+def connection(script: str) -> ReplayConnection:
+    return ReplayConnection(script)
+
+
 def exchange(command: str, answer: str) -> str:
     return f"> {command}\n< {answer}\n"
 
@@ -85,10 +90,13 @@ def select(path: str) -> str:
     return exchange(f"00 A4 09 0C {len(path) // 2:02X} {path}", "90 00")
 
 
+def serial() -> str:
+    return exchange("00 B0 9C 00 0C", "5A 0A 80 25 00 00 01 99 21 38 45 0F 90 00")
+
+
 def opening() -> str:
     """Return how the card is recognised."""
-    serial = exchange("00 B0 00 00 0C", "5A 0A 80 25 00 00 01 99 21 38 45 0F 90 00")
-    return f"begin\n{select('3F00D003')}{serial}end leave\n"
+    return f"begin\n{serial()}end leave\n"
 
 
 def file(path: str, content: bytes) -> str:
@@ -115,11 +123,15 @@ def directories(files: Files) -> str:
     )
 
 
+def everything(files: Files | None = None) -> str:
+    """Return how everything that a login needs is read, within a transaction."""
+    files = files or Files()
+    return directories(files) + object_file("3F000001A002", files.certificate)
+
+
 def reading(files: Files | None = None) -> str:
     """Return how everything that a login needs is read."""
-    files = files or Files()
-    body = directories(files) + object_file("3F000001A002", files.certificate)
-    return f"begin\n{body}end leave\n"
+    return f"begin\n{everything(files)}end leave\n"
 
 
 def pin_object(left: int, uses: str = "") -> str:
@@ -129,18 +141,28 @@ def pin_object(left: int, uses: str = "") -> str:
     return f"70 {length + 6:02X} BF 81 01 {length + 2:02X} A0 {length:02X} {inner}"
 
 
-def asking_tries(answer: str) -> str:
-    """Return how the tries left are asked, in a transaction."""
+def asking_data_object(answer: str, before: str = "90 00") -> str:
+    """Return how the tries left are asked of a card that does not tell them by a status word.
+
+    :param answer: the PIN's data object.
+    :param before: what the card said to the question that it does not know.
+    """
     length = len(bytes.fromhex(answer))
     return (
-        select("3F00")
+        exchange("00 20 00 01 00", before)
+        + select("3F00")
         + exchange("00 CB 3F FF 0A 4D 08 70 06 BF 81 01 02 A0 80", f"61 {length:02X}")
         + exchange(f"00 C0 00 00 {length:02X}", f"{answer} 90 00")
     )
 
 
+def asking_tries(left: int) -> str:
+    """Return how the tries left are asked, in a transaction."""
+    return exchange("00 20 00 01 00", f"63 C{left:X}")
+
+
 def tries(left: int) -> str:
-    return f"begin\n{asking_tries(pin_object(left))}end leave\n"
+    return f"begin\n{asking_tries(left)}end leave\n"
 
 
 def verifying(sw: str = "90 00", digits: str = DIGITS) -> str:
@@ -152,8 +174,7 @@ def authenticating(signature: bytes, message: bytes = MESSAGE) -> str:
     """Return how the card signs once the PIN is verified."""
     digest = hashlib.sha256(message).hexdigest()
     return (
-        select("3F000001")
-        + exchange("00 22 41 A4 06 80 01 02 84 01 82", "90 00")
+        exchange("00 22 41 A4 06 80 01 02 84 01 82", "90 00")
         + exchange(f"00 88 00 00 33 {SHA256_DIGEST_INFO} {digest}", "61 00")
         + exchange("00 C0 00 00 00", f"{signature[:231].hex()} 61 {len(signature) - 231:02X}")
         + exchange(f"00 C0 00 00 {len(signature) - 231:02X}", f"{signature[231:].hex()} 90 00")
@@ -164,10 +185,10 @@ def signature_by(key: rsa.RSAPrivateKey, message: bytes = MESSAGE) -> bytes:
     return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
 
 
-def signing() -> str:
+def signing(key: rsa.RSAPrivateKey | None = None) -> str:
     """Return a whole signature, the tries left being known."""
-    body = select("3F00") + verifying() + authenticating(signature_by(pki.key("leaf")))
-    return f"begin\n{body}end reset\n"
+    signature = signature_by(key or pki.key("leaf"))
+    return f"begin\n{select('3F000001')}{verifying()}{authenticating(signature)}end reset\n"
 
 
 def login() -> str:

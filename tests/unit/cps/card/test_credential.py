@@ -3,7 +3,12 @@
 import pytest
 
 from cps import tlv
-from cps.card.credential import MAX_CERTIFICATE_BYTES, MAX_DIRECTORY_BYTES
+from cps.card.credential import (
+    MAX_CERTIFICATE_BYTES,
+    MAX_DIRECTORY_BYTES,
+    CardFiles,
+    credential_in,
+)
 from cps.card.recognise import open_card
 from cps.errors import CardDataError, CardRefusedError
 from cps.transport.replay import ReplayConnection
@@ -194,3 +199,45 @@ def test_a_directory_without_end_is_given_up() -> None:
     with pytest.raises(CardDataError, match="more than 4096 bytes"):
         card.tries_left()
     connection.close()
+
+
+# The PUK.
+
+NAMING_PUK = tlv.encode(
+    0x30, USER_PIN[2:].replace(b"\x30\x02\x0c\x00", b"\x30\x05\x0c\x00\x04\x01\x04", 1)
+)
+ANOTHER_PUK = PUK.replace(b"\x04\x01\x04", b"\x04\x01\x05").replace(
+    b"\x80\x01\x02", b"\x80\x01\x03"
+)
+PIN_FLAGS = bytes.fromhex("0303041D10")
+
+
+def puk_reference(aodf: bytes) -> int | None:
+    """Return the number of the PUK that is found in *aodf*."""
+    files = CardFiles(
+        private_keys=(Files().prkdf,),
+        pins=(aodf,),
+        certificates=(Files().cdf,),
+        certificate=dialogue.certificate(),
+    )
+    puk = credential_in(files).puk
+    return None if puk is None else puk.reference
+
+
+@pytest.mark.parametrize(
+    ("aodf", "reference"),
+    [
+        pytest.param(USER_PIN + PUK, 2, id="the only one, which no PIN names"),
+        pytest.param(NAMING_PUK + ANOTHER_PUK + PUK, 2, id="the one that the PIN names"),
+        pytest.param(USER_PIN + ANOTHER_PUK + PUK, None, id="one of two, nobody knows which"),
+        pytest.param(USER_PIN, None, id="none"),
+        pytest.param(
+            USER_PIN + PUK.replace(PIN_FLAGS, bytes.fromhex("0303040C10")), None, id="another PIN"
+        ),
+        pytest.param(
+            USER_PIN + PUK.replace(b"\x80\x01\x02", b"\x80\x01\x00"), None, id="without a number"
+        ),
+    ],
+)
+def test_the_puk_is_found_or_nothing_is(aodf: bytes, reference: int | None) -> None:
+    assert puk_reference(aodf) == reference

@@ -74,6 +74,28 @@ def test_what_was_read_before_more_is_promised_is_kept() -> None:
     assert answer.data == b"\xaa\xbb"
 
 
+def test_on_t0_a_bare_command_has_a_fifth_byte() -> None:
+    bare = CommandAPDU(cla=0, ins=0x20, p1=0, p2=1)
+    assert answer_to(bare, "> 00 20 00 01 00\n< 63 C3").sw == 0x63C3
+    assert answer_to(bare, "> 00 20 00 01\n< 63 C3", t0=False).sw == 0x63C3
+
+
+def test_a_bare_command_gets_no_data() -> None:
+    bare = CommandAPDU(cla=0, ins=0x20, p1=0, p2=1)
+    assert "1 bytes where 0" in refusal_of(bare, "> 00 20 00 01 00\n< AA 90 00")
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_the_class_names_the_channel(number: int) -> None:
+    assert Channel(ReplayConnection(""), number=number).cla == number
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_a_channel_that_the_class_cannot_name_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="channel"):
+        Channel(ReplayConnection(""), number=number)
+
+
 def test_get_response_keeps_the_class_of_its_command() -> None:
     command = CommandAPDU(cla=0x01, ins=0x88, p1=0, p2=0, data=b"\x01", ne=256)
     assert answer_to(command, "> 01 88 00 00 01 01\n< 61 01\n> 01 C0 00 00 01\n< AA 90 00").data

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cps import tlv
-from cps.errors import CardDataError, CardRefusedError, PINRejectedError
+from cps.errors import CardDataError, CardRefusedError
 from cps.iso7816 import commands
 from cps.iso7816.channel import Channel
 from cps.transport.replay import ReplayConnection
@@ -213,49 +213,104 @@ def test_an_object_that_lies_about_its_length_is_refused(script: str, message: s
     card.close()
 
 
-# VERIFY.
+def test_a_card_that_gives_byte_after_byte_is_given_up() -> None:
+    script = read_block(0, 256, "30 82 02 58 90 00")
+    script += "".join(
+        read_block(offset, min(256, 604 - offset), "00 90 00")
+        for offset in range(4, 3 + commands.MAX_READS)
+    )
+    card = ReplayConnection(script)
+    with pytest.raises(CardDataError, match=f"after {commands.MAX_READS} blocks"):
+        read_object(Channel(card))
+    card.close()
 
 
-def verify(channel: Channel) -> None:
-    commands.verify(channel, reference=0x81, block=b"1234".ljust(8, b"\xff"))
+# A file named by its short identifier.
 
 
-VERIFY = "> 00 20 00 81 08 31 32 33 34 FF FF FF FF\n"
+def test_a_short_identifier_is_read_in_one_command() -> None:
+    read = run(
+        "> 00 B0 9C 00 0C\n< AA BB 90 00",
+        lambda channel: commands.read_short(channel, sfi=0x1C, ne=12),
+    )
+    assert read == b"\xaa\xbb"
 
 
-def test_a_right_pin_is_accepted() -> None:
-    run(VERIFY + "< 90 00", verify)
+@pytest.mark.parametrize("sw", [0x6A82, 0x6A86, 0x6B00])
+def test_a_short_identifier_without_file_is_refused(sw: int) -> None:
+    error = refused(
+        f"> 00 B0 9C 00 0C\n< {sw:04X}",
+        lambda channel: commands.read_short(channel, sfi=0x1C, ne=12),
+    )
+    assert (error.command, error.sw) == ("READ BINARY", sw)
+
+
+@pytest.mark.parametrize("sfi", [0, 31, -1])
+def test_a_number_that_is_no_short_identifier_is_not_sent(sfi: int) -> None:
+    with pytest.raises(ValueError, match="short file identifier"):
+        commands.read_short(Channel(ReplayConnection("")), sfi=sfi, ne=1)
+
+
+# The class byte.
 
 
 @pytest.mark.parametrize(
-    ("sw", "tries"),
+    ("script", "call"),
     [
-        pytest.param("63 C2", 2, id="two left"),
-        pytest.param("63 C0", 0, id="none left"),
-        pytest.param("69 83", 0, id="blocked"),
-        pytest.param("69 84", 0, id="used up"),
+        pytest.param(
+            "> 01 A4 08 0C 04 00 01 70 05\n< 90 00",
+            lambda channel: commands.select_below_mf(channel, bytes.fromhex("3F0000017005")),
+            id="SELECT",
+        ),
+        pytest.param(
+            "> 01 A4 00 0C 02 3F 00\n< 90 00",
+            lambda channel: commands.select_below_mf(channel, bytes.fromhex("3F00")),
+            id="SELECT the MF",
+        ),
+        pytest.param(
+            "> 01 B0 00 00 01\n< AA 90 00",
+            lambda channel: commands.read_binary(channel, offset=0, ne=1),
+            id="READ BINARY",
+        ),
+        pytest.param(
+            "> 01 22 41 B8 03 83 01 20\n< 90 00",
+            lambda channel: commands.set_deciphering_key(channel, reference=0x20),
+            id="MANAGE SECURITY ENVIRONMENT",
+        ),
     ],
 )
-def test_wrong_pin_tells_the_tries_left_and_is_not_retried(sw: str, tries: int) -> None:
-    error = refused(VERIFY + f"< {sw}", verify)
-    assert isinstance(error, PINRejectedError)
-    assert error.tries_left == tries
+def test_the_class_is_that_of_the_channel(script: str, call: Callable[[Channel], object]) -> None:
+    card = ReplayConnection(script)
+    call(Channel(card, number=1))
+    card.close()
 
 
-@pytest.mark.parametrize("sw", ["63 00", "67 00", "69 82", "69 85", "6A 88", "6E 00", "61 10"])
-def test_any_other_answer_to_a_pin_is_a_refusal_and_no_wrong_pin(sw: str) -> None:
-    error = refused(VERIFY + f"< {sw}", verify)
-    assert not isinstance(error, PINRejectedError)
+# DECIPHER.
 
 
-def test_no_error_tells_the_pin() -> None:
-    for sw in ("63 C2", "69 85"):
-        assert "1234" not in repr(refused(VERIFY + f"< {sw}", verify))
+@pytest.mark.parametrize(
+    ("length", "script"),
+    [
+        pytest.param(3, "> 00 2A 80 86 03 {}\n", id="one command"),
+        pytest.param(255, "> 00 2A 80 86 FF {}\n", id="a full one"),
+    ],
+)
+def test_a_short_cryptogram_takes_one_command(length: int, script: str) -> None:
+    script = script.format("AB" * length) + "< 61 01\n> 00 C0 00 00 01\n< CD 90 00"
+    assert run(script, lambda channel: commands.decipher(channel, b"\xab" * length)) == b"\xcd"
 
 
-def test_an_empty_pin_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="empty VERIFY"):
-        commands.verify(Channel(ReplayConnection("")), reference=1, block=b"")
+def test_a_long_cryptogram_is_chained() -> None:
+    script = f"> 10 2A 80 86 FF {'AB' * 255}\n< 90 00\n> 00 2A 80 86 01 AB\n< 90 00"
+    assert run(script, lambda channel: commands.decipher(channel, b"\xab" * 256)) == b""
+
+
+def test_a_chain_that_is_refused_is_not_gone_on_with() -> None:
+    error = refused(
+        f"> 10 2A 80 86 FF {'AB' * 255}\n< 68 84",
+        lambda channel: commands.decipher(channel, b"\xab" * 256),
+    )
+    assert (error.command, error.sw) == ("PERFORM SECURITY OPERATION", 0x6884)
 
 
 # GET DATA, MSE, INTERNAL AUTHENTICATE.

@@ -147,7 +147,10 @@ def test_a_path_may_have_eight_levels() -> None:
 def test_a_real_aodf_is_read_with_its_odd_bit_strings() -> None:
     pin, puk = directory.pin_objects(REAL_PIN + REAL_PUK)
     assert pin == PINObject(
+        label="Code porteur de la carte CPS",
         auth_id=b"\x01",
+        unblocked_by=b"\x02",
+        unblocks=False,
         reference=1,
         type=1,
         min_length=4,
@@ -157,6 +160,18 @@ def test_a_real_aodf_is_read_with_its_odd_bit_strings() -> None:
         pad=b"\xff",
     )
     assert (puk.auth_id, puk.reference, puk.min_length, puk.pad) == (b"\x04", 2, 8, None)
+    # The PIN names another identifier than this one, on a real card.
+    assert (puk.label, puk.unblocked_by, puk.unblocks) == (
+        "Code de déblocage de la carte CPS",
+        None,
+        True,
+    )
+
+
+def test_a_puk_of_full_length_needs_no_byte_to_pad_with() -> None:
+    (puk,) = directory.pin_objects(REAL_PUK)
+    assert puk.needs_padding
+    assert puk.block(b"12345678") == b"12345678"
 
 
 def test_a_real_pin_is_padded() -> None:
@@ -216,6 +231,7 @@ def test_a_pin_that_cannot_be_right_is_not_made(entry: bytes, digits: bytes) -> 
 def test_a_real_authentication_key_is_read() -> None:
     assert directory.private_keys(REAL_KEY) == [
         PrivateKey(
+            label="CPS_PRIV_AUT",
             id=AID + b"\x02",
             usage=frozenset({Usage.DECIPHER, Usage.SIGN}),
             reference=0x82,

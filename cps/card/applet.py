@@ -1,0 +1,69 @@
+"""What the generations of the card do differently: one interface, one class for each of them."""
+
+from typing import Protocol
+
+from cps.iso7816.channel import Channel
+
+MF = bytes.fromhex("3F00")
+EF_SN = bytes.fromhex("3F00D003")
+APPLICATION = bytes.fromhex("3F000001")
+"""The DF of the application reached by the contacts: keys, certificates, directory files."""
+ROOT_AID = bytes.fromhex("80250000 01FF0100")
+"""The application that holds the MF."""
+
+SHA256_DIGEST_INFO = bytes.fromhex("3031300D060960864801650304020105000420")
+"""What comes before the hash: RFC 8017 §9.2, note 1."""
+
+
+class Applet(Protocol):
+    """The commands of one generation, to a card that no other program uses meanwhile.
+
+    Every method may raise a :class:`cps.errors.CardError`; none sends a PIN twice.
+    """
+
+    @property
+    def channel(self) -> Channel:
+        """Return the channel on which files that were selected are read."""
+
+    def open(self) -> None:
+        """Make the card ready for the other methods, after a reset or another program."""
+
+    def read_serial(self) -> bytes | None:
+        """Return the content of EF.SN, at most 12 bytes; ``None`` where there is no such file."""
+
+    def select(self, path: bytes) -> None:
+        """Make the file at *path* the current one, wherever another program left the card.
+
+        :param path: from the MF on, 2 to 16 bytes.
+        :raises CardRefusedError: FILE_NOT_FOUND where there is none.
+        """
+
+    def tries_left(self, reference: int) -> int:
+        """Return how many tries a PIN or PUK has left, 0 where it is blocked; spends none."""
+
+    def verify(self, reference: int, block: bytes) -> None:
+        """Compare a PIN, once; the verified state outlives :meth:`select`.
+
+        :raises PINRejectedError: wrong or blocked, with the tries left.
+        """
+
+    def authenticate(self, key_reference: int, digest: bytes, modulus_bytes: int) -> bytes:
+        """Return the key's PKCS#1 v1.5 signature over a SHA-256 *digest*.
+
+        The application is the current DF, and its PIN was verified.
+
+        :param digest: 32 bytes.
+        :param modulus_bytes: the length of the key's modulus, 256 for 2048 bits.
+        """
+
+    def change_pin(self, reference: int, old: bytes, new: bytes) -> None:
+        """Put a new PIN in place of the old one, which is compared, once.
+
+        :raises PINRejectedError: where the old one is wrong or blocked, with the tries left.
+        """
+
+    def unblock_pin(self, reference: int, new: bytes, *, puk_reference: int, puk: bytes) -> None:
+        """Give the PIN a new value and all its tries, after the PUK was compared, once.
+
+        :raises PINRejectedError: where the PUK is wrong or blocked, with the tries it has left.
+        """

@@ -1,0 +1,223 @@
+"""A CPS card by its contacts: certificate, PIN and signature, the same for every generation."""
+
+import hashlib
+import logging
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from cps.card.applet import APPLICATION, Applet
+from cps.card.cache import CardCache
+from cps.card.card import MessageFor, Signed
+from cps.card.credential import Credential, credential_in, read_files
+from cps.card.files import serial_number
+from cps.errors import (
+    CardDataError,
+    CardRefusedError,
+    CardRemovedError,
+    PINLengthError,
+    PINRejectedError,
+)
+from cps.pin import PIN
+from cps.pkcs15.directory import PINObject
+from cps.status import SW
+from cps.transport.connection import CardConnection
+
+_LOG = logging.getLogger(__name__)
+
+
+class ContactCard:
+    """A CPS card, opened and recognised.
+
+    :param connection: this object's to close.
+    :param applet: how the card's generation is spoken to, through *connection*.
+    :param serial: 8 digits.
+    :param reset: whether the card is reset after each signature, so that no other program can use
+        the key behind the PIN. It also ends what other programs had open with the card.
+    :param cache: where what is read of cards is kept, if it is.
+    """
+
+    interface = "contact"
+
+    def __init__(
+        self,
+        connection: CardConnection,
+        applet: Applet,
+        serial: str,
+        *,
+        reset: bool,
+        cache: CardCache | None,
+    ) -> None:
+        self._connection = connection
+        self._applet = applet
+        self._serial = serial
+        self._reset = reset
+        self._cache = cache
+        self._remembered: Credential | None = None
+        self._is_from_cache = False
+        self._believes_cache = True
+        self._known_tries: int | None = None
+
+    @property
+    def serial(self) -> str:
+        return self._serial
+
+    @property
+    def atr(self) -> bytes:
+        return self._connection.atr
+
+    def authentication_certificate(self) -> bytes:
+        return self._credential().certificate
+
+    def tries_left(self) -> int:
+        pin = self._credential().pin
+        with self._connection.transaction(reset=False):
+            self._known_tries = self._applet.tries_left(pin.reference)
+        return self._known_tries
+
+    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
+        credential = self._credential()
+        block = _pin_block(credential.pin, pin)
+        with self._connection.transaction(reset=self._reset):
+            self._verify(credential.pin, block)
+            return self._sign_verified(credential, message_for)
+
+    def puk_tries_left(self) -> int:
+        """Return how many wrong PUKs the card still takes, 0 where it is blocked; spends none.
+
+        :raises CardDataError: where the card names no PUK.
+        """
+        puk = self._puk()
+        with self._connection.transaction(reset=False):
+            return self._applet.tries_left(puk.reference)
+
+    def change_pin(self, old: PIN, new: PIN) -> None:
+        """Put a new PIN in place of the old one, which is sent at most once.
+
+        :raises PINRejectedError: where the old one is wrong or blocked, with the tries left.
+        :raises PINLengthError: for a count of digits that the card does not take; nothing was sent.
+        """
+        pin = self._credential().pin
+        old_block, new_block = _pin_block(pin, old), _pin_block(pin, new)
+        with self._connection.transaction(reset=self._reset):
+            self._require_tries(pin)
+            self._known_tries = None
+            self._applet.change_pin(pin.reference, old_block, new_block)
+
+    def unblock_pin(self, puk: PIN, new: PIN) -> None:
+        """Give the PIN a new value and all its tries; the PUK is sent at most once.
+
+        :raises PINRejectedError: where the PUK is wrong or blocked, with the tries it has left.
+        :raises PINLengthError: for a count of digits that the card does not take; nothing was sent.
+        :raises CardDataError: where the card names no PUK.
+        """
+        pin, puk_object = self._credential().pin, self._puk()
+        puk_block, new_block = _pin_block(puk_object, puk), _pin_block(pin, new)
+        with self._connection.transaction(reset=self._reset):
+            self._known_tries = None
+            self._applet.unblock_pin(
+                pin.reference, new_block, puk_reference=puk_object.reference, puk=puk_block
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _verify(self, pin: PINObject, block: bytes) -> None:
+        """Send the PIN, once, unless it is known to be blocked; the application is selected."""
+        self._require_tries(pin)
+        # Whatever comes back, the count may have changed.
+        self._known_tries = None
+        try:
+            self._applet.select(APPLICATION)
+            self._applet.verify(pin.reference, block)
+        except CardRefusedError:
+            # Was the PIN written as this card wants it? What was kept of it may be wrong: the card
+            # itself is asked before another try is spent.
+            if self._is_from_cache:
+                self._remembered, self._believes_cache = None, False
+            raise
+
+    def _require_tries(self, pin: PINObject) -> None:
+        if self._known_tries is None:
+            self._known_tries = self._applet.tries_left(pin.reference)
+        if self._known_tries == 0:
+            raise PINRejectedError("VERIFY", SW.AUTHENTICATION_METHOD_BLOCKED, 0)
+
+    def _sign_verified(self, credential: Credential, message_for: MessageFor) -> Signed:
+        """Return the signature of a card whose PIN is verified, with a certificate that fits it."""
+        if self._is_from_cache:
+            try:
+                return self._signed(credential, message_for)
+            except (CardDataError, CardRefusedError) as exc:
+                _LOG.info("what was kept of card %s is not true any more: %s", self._serial, exc)
+            credential = self._read_again()
+        return self._signed(credential, message_for)
+
+    def _signed(self, credential: Credential, message_for: MessageFor) -> Signed:
+        message = message_for(credential.certificate)
+        signature = self._applet.authenticate(
+            credential.key_reference,
+            hashlib.sha256(message).digest(),
+            credential.public_key.key_size // 8,
+        )
+        try:
+            credential.public_key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature as exc:
+            raise CardDataError("the signature is not one of the certificate's key") from exc
+        return Signed(certificate=credential.certificate, signature=signature)
+
+    def _read_again(self) -> Credential:
+        """Return the card's own credential; the PIN stays verified, the application selected."""
+        if serial_number(self._applet.read_serial()) != self._serial:
+            raise CardRemovedError("another card is in the reader")
+        self._remembered = self._read()
+        self._applet.select(APPLICATION)
+        return self._remembered
+
+    def _puk(self) -> PINObject:
+        puk = self._credential().puk
+        if puk is None:
+            raise CardDataError("AODF: the card names no PUK")
+        return puk
+
+    def _credential(self) -> Credential:
+        if self._remembered is None:
+            self._remembered = self._cached()
+        if self._remembered is None:
+            with self._connection.transaction(reset=False):
+                self._remembered = self._read()
+        return self._remembered
+
+    def _cached(self) -> Credential | None:
+        if self._cache is None or not self._believes_cache:
+            return None
+        files = self._cache.load(self._serial)
+        if files is None:
+            return None
+        try:
+            credential = credential_in(files)
+        except CardDataError as exc:
+            _LOG.info("what is kept of card %s is of no use: %s", self._serial, exc)
+            return None
+        self._is_from_cache = True
+        return credential
+
+    def _read(self) -> Credential:
+        """Return what the card itself says, and keep it."""
+        files = read_files(self._applet)
+        credential = credential_in(files)
+        self._is_from_cache = False
+        if self._cache is not None:
+            self._cache.save(self._serial, files)
+        return credential
+
+
+def _pin_block(pin: PINObject, entered: PIN) -> bytes:
+    digits = entered.digits()
+    if not pin.min_length <= len(digits) <= pin.longest:
+        raise PINLengthError(pin.min_length, pin.longest)
+    try:
+        return pin.block(digits)
+    except ValueError as exc:
+        raise CardDataError(f"AODF: {exc}") from exc
