@@ -1,4 +1,4 @@
-"""A card pulled out or reset by another program, in process and through pcscd."""
+"""Cards pulled out or reset by another program, in process and through pcscd."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,14 +9,12 @@ import pytest
 from cps.card.recognise import open_card
 from cps.errors import CardRemovedError, CardResetError, NoCardError
 from cps.pin import PIN
-from cps.simulator.chip import SoftwareCard
 from cps.simulator.terminal import SoftwareTerminal
 from cps.transport.connection import CardConnection, CardTerminal
 from tests.contract.conftest import WAYS
 from tests.support import cards
+from tests.support.card_readers import Generation
 from tests.support.pcsc import VirtualReader
-
-STATUS = bytes.fromhex("00 20 00 01 00")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +30,9 @@ class Seat:
 
 
 @pytest.fixture(params=WAYS)
-def seat(request: pytest.FixtureRequest) -> Iterator[Seat]:
-    """Give a reader with a card in it, in each way."""
-    card = SoftwareCard(cards.image())
+def seat(request: pytest.FixtureRequest, generation: Generation) -> Iterator[Seat]:
+    """Give a reader with each kind of card in it, in each way."""
+    card = generation.card()
     if request.param == "in process":
         software = SoftwareTerminal(card)
         yield Seat(terminal=software, name=software.readers()[0].name, remove=software.remove)
@@ -67,17 +65,19 @@ def test_a_card_pulled_out_is_told_as_such_and_shown_as_gone(seat: Seat) -> None
         seat.connect()
 
 
-def test_a_reset_by_another_program_is_told_outside_a_transaction(seat: Seat) -> None:
+def test_a_reset_by_another_program_is_told_outside_a_transaction(
+    seat: Seat, generation: Generation
+) -> None:
     ours, other = seat.connect(), seat.connect()
     if isinstance(seat.terminal, SoftwareTerminal):
         seat.terminal.reset_by_another_program()
     else:
         with other.transaction(reset=True):
-            other.transmit(STATUS)
+            other.transmit(generation.status)
 
     with pytest.raises(CardResetError):
-        ours.transmit(STATUS)
+        ours.transmit(generation.status)
     with ours.transaction(reset=False):
-        assert ours.transmit(STATUS) == b"\x63\xc3"
+        assert ours.transmit(generation.status) == generation.unverified
     for connection in (ours, other):
         connection.close()
