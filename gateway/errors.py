@@ -3,6 +3,7 @@
 GatewayError
 ├── ConfigurationError     refuse to start: file, key and reason
 ├── LoginRejectedError     one ErrorCode; the detail is for the log alone
+│   └── TooManyRequestsError   when to come back
 ├── SessionRequiredError   no valid session for this request
 ├── StoreUnavailableError  sessions or challenges cannot be read: nobody is let in
 │   └── StoreReplacedError   every session known so far is over
@@ -41,6 +42,17 @@ class LoginRejectedError(GatewayError):
         self.reason = reason
         self.detail = detail
         """For the log: never shown to the browser, never a secret."""
+
+
+class TooManyRequestsError(LoginRejectedError):
+    """An address or a person asked too often."""
+
+    def __init__(self, detail: str, retry_seconds: int, *, recorded: bool) -> None:
+        super().__init__(ErrorCode.TOO_MANY_REQUESTS, detail)
+        self.retry_seconds = retry_seconds
+        """When the next request can succeed, whole seconds from now, at least 1."""
+        self.recorded = recorded
+        """Whether the audit log knows of it: of a flood not every request gets a line."""
 
 
 class SessionRequiredError(GatewayError):
@@ -95,6 +107,7 @@ HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
         ErrorCode.REQUEST_MALFORMED: 400,
         ErrorCode.REQUEST_FORBIDDEN: 403,
         ErrorCode.REQUEST_TOO_LARGE: 413,
+        ErrorCode.TOO_MANY_REQUESTS: 429,
         ErrorCode.SESSION_REQUIRED: 401,
         ErrorCode.STORE_UNAVAILABLE: 503,
         ErrorCode.UPSTREAM_UNAVAILABLE: 502,

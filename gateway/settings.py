@@ -139,6 +139,21 @@ class SessionSettings(_Table):
     """Shortest time between two notes of a session's use, seconds, 1 to 300, default 30."""
 
 
+class RateSettings(_Table):
+    """``[rate]``: how often one address may ask, and one person be let in, in a minute."""
+
+    login_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    """Login pages for one address, 1 to 1000000, default 300; a whole site may share an address."""
+    claim_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    """Logins claimed by agents of one address, 1 to 1000000, default 300."""
+    token_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    """Signatures handed in from one address, 1 to 1000000, default 300."""
+    lease_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """Signs of a card's presence from one address, 1 to 1000000, default 20000."""
+    identity_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    """Logins of one person that succeed, 1 to 1000000, default 30."""
+
+
 class StoreSettings(_Table):
     """``[store]``: where sessions and login attempts are kept."""
 
@@ -194,6 +209,7 @@ class Settings(_Table):
     trust: TrustSettings
     login: LoginSettings = LoginSettings()
     session: SessionSettings = SessionSettings()
+    rate: RateSettings = RateSettings()
     store: StoreSettings = StoreSettings()
     edge: EdgeSettings = EdgeSettings()
     limits: LimitsSettings = LimitsSettings()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gateway.database import Database
@@ -9,6 +10,7 @@ from gateway.errors import ConfigurationError
 from gateway.login.challenge import ChallengeStore
 from gateway.login.redis import RedisChallengeStore
 from gateway.login.sqlite import SQLiteChallengeStore
+from gateway.rates import MakeCounters, RedisCounters
 from gateway.redis_address import RedisAddress
 from gateway.redis_server import RedisServer, RedisTLS
 from gateway.session.model import SessionStore
@@ -29,6 +31,8 @@ class Stores:
     sessions: SessionStore
     close: Callable[[], None]
     """Close the connections; the stores answer nothing afterwards."""
+    make_counters: MakeCounters | None = None
+    """Counters that all processes share; ``None`` where each counts by itself."""
 
 
 def open_stores(settings: Settings, *, wait_seconds: float | None = None) -> Stores:
@@ -55,6 +59,7 @@ def open_stores(settings: Settings, *, wait_seconds: float | None = None) -> Sto
         challenges=RedisChallengeStore(server, settings.login),
         sessions=RedisSessionStore(server, settings.session),
         close=server.close,
+        make_counters=partial(RedisCounters, server=server),
     )
 
 

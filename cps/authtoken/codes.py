@@ -62,6 +62,7 @@ class ErrorCode(StrEnum):
     REQUEST_MALFORMED = "request_malformed"
     REQUEST_FORBIDDEN = "request_forbidden"
     REQUEST_TOO_LARGE = "request_too_large"
+    TOO_MANY_REQUESTS = "too_many_requests"
     SESSION_REQUIRED = "session_required"
     STORE_UNAVAILABLE = "store_unavailable"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"

@@ -90,6 +90,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             settings.portal.origin,
         ),
         audit=AuditLog(settings.audit.file or sys.stdout, clock),
+        make_counters=stores.make_counters,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

@@ -6,6 +6,7 @@ from flask import Flask
 
 from gateway.clock import Clock
 from gateway.login.challenge import ChallengeStore
+from gateway.rates import MakeCounters
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.web.agent_api import agent_api
@@ -15,6 +16,7 @@ from gateway.web.internal import internal, key_set
 from gateway.web.login_pages import login_pages
 from gateway.web.pages import teach_templates
 from gateway.web.parts import Audit, Parts, Signer, Verifier
+from gateway.web.rate import RatedVerifier, Rates, limit_rates
 from gateway.web.session_pages import session_pages
 
 MAX_BODY_BYTES = 16_384
@@ -30,17 +32,20 @@ def create_app(
     verifier: Verifier,
     audit: Audit,
     signer: Signer,
+    make_counters: MakeCounters | None = None,
 ) -> Flask:
     """Return the control plane; it keeps nothing itself, so that several processes can run it.
 
     :param clock: the one source of time of every view.
+    :param make_counters: what rates are counted with; default: in this process alone.
     """
+    rates = Rates(settings.rate, clock=clock, audit=audit, make_counters=make_counters)
     parts = Parts(
         settings=settings,
         clock=clock,
         challenges=challenges,
         sessions=sessions,
-        verifier=verifier,
+        verifier=RatedVerifier(verifier, rates),
         audit=audit,
         signer=signer,
     )
@@ -48,6 +53,7 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     # One spelling of each path: a redirect for "//" would be built from the Host header.
     app.url_map.merge_slashes = False
+    limit_rates(app, rates)
     for blueprint in (agent_api, login_pages, session_pages, internal, key_set):
         app.register_blueprint(blueprint(parts))
     teach_templates(app, parts)

@@ -24,7 +24,7 @@ from gateway.login.challenge import Challenge
 from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.session.memory import MemorySessionStore
-from gateway.settings import Settings
+from gateway.settings import RateSettings, Settings
 from gateway.web.app import create_app
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -224,7 +224,11 @@ class Browser:
 
 
 def make_settings(
-    folder: Path, *, origin: str = ORIGIN, environment: str = "production"
+    folder: Path,
+    *,
+    origin: str = ORIGIN,
+    environment: str = "production",
+    rate: Mapping[str, int] | None = None,
 ) -> Settings:
     """Return settings whose files are not looked at."""
     return Settings.model_validate(
@@ -237,6 +241,8 @@ def make_settings(
                 "label": "Portail <d'essai>",
             },
             "trust": {"anchors": ["root"], "intermediates": ["middle"], "crls": ["list"]},
+            # The clock of these tests stands, so one minute holds all of them.
+            "rate": rate or dict.fromkeys(RateSettings.model_fields, 1_000_000),
         }
     )
 

@@ -37,7 +37,7 @@ from gateway.clock import system_clock
 from gateway.login.challenge import ChallengeState
 from gateway.serve.control import build_app
 from gateway.serve.places import Places
-from gateway.settings import Settings
+from gateway.settings import RateSettings, Settings
 from gateway.stores import DATABASE_FILE, open_stores
 from gateway.trust.store import Environment
 from tests.support import cards, pki
@@ -301,6 +301,8 @@ def _settings(
                 "crls": list(lists),
             },
             "audit": {"file": str(state / "audit.jsonl")},
+            # The clock of these tests stands, so one minute holds all of them.
+            "rate": dict.fromkeys(RateSettings.model_fields, 1_000_000),
             **tables,
             "listen": {"port": port, **tls},
         },

@@ -84,6 +84,12 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             idle_seconds = 600
             absolute_seconds = 1200
             touch_seconds = 10
+            [rate]
+            login_per_minute = 1
+            claim_per_minute = 2
+            token_per_minute = 3
+            lease_per_minute = 4
+            identity_per_minute = 5
             [store]
             engine = "redis"
             redis_url = "rediss://gateway@redis.example:6380/1"
