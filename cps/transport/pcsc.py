@@ -20,9 +20,12 @@ from cps.errors import (
     TransportError,
 )
 from cps.transport.connection import ReaderState
+from cps.transport.ghosts import is_ghost
 
 LOCK_SECONDS = 10.0
 """How long another program may hold the card before we give up."""
+BUSY_SECONDS = 1.0
+"""After so long a card that another program has for itself is asked for once more."""
 ANSWER_SECONDS = 30.0
 """How long a card may take for one command; an RSA signature takes about one second."""
 SLICE_SECONDS = 0.5
@@ -63,17 +66,23 @@ _Raw = tuple[str, int, list[int]]
 
 
 class PCSCTerminal:
-    """The readers that PC/SC knows; it keeps nothing between calls, so a restart harms nothing."""
+    """The readers that PC/SC knows; it keeps nothing between calls, so a restart harms nothing.
+
+    :param passed_over: tells by its name a reader that is not to be seen.
+    """
+
+    def __init__(self, passed_over: Callable[[str], bool] = is_ghost) -> None:
+        self._passed_over = passed_over
 
     def readers(self) -> Sequence[ReaderState]:
         with _context() as context:
-            return [_state(raw) for raw in _snapshot(context)]
+            return [_state(raw) for raw in _snapshot(context, self._passed_over)]
 
     def wait(self, known: Sequence[ReaderState], timeout: float) -> Sequence[ReaderState]:
         deadline = time.monotonic() + timeout
         with _context() as context:
             while True:
-                raws = _snapshot(context)
+                raws = _snapshot(context, self._passed_over)
                 states = [_state(raw) for raw in raws]
                 left = deadline - time.monotonic()
                 if states != list(known) or left <= 0:
@@ -87,14 +96,17 @@ class PCSCTerminal:
             # This ends the card's handle too.
             scard.SCardReleaseContext(context)
 
-        def call() -> tuple[int, int, int]:
+        def call() -> tuple[int, tuple[int, int]]:
             result, card, protocol = scard.SCardConnect(
                 context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_ANY
             )
-            return result, card, protocol
+            return result, (card, protocol)
 
-        result, card, protocol = _bounded(
-            call, seconds=ANSWER_SECONDS, late=CardMuteError, afterwards=release
+        result, (card, protocol) = _bounded(
+            lambda: _unless_held(call),
+            seconds=ANSWER_SECONDS,
+            late=CardMuteError,
+            afterwards=release,
         )
         try:
             _require_success("SCardConnect", result)
@@ -176,24 +188,25 @@ class PCSCConnection:
         self._require("SCardBeginTransaction", result)
 
     def _begin_once(self) -> int:
-        return self._call(
-            lambda: int(scard.SCardBeginTransaction(self._card)),
+        result, _ = self._call(
+            lambda: _unless_held(lambda: (scard.SCardBeginTransaction(self._card), None)),
             seconds=LOCK_SECONDS,
             late=CardBusyError,
             disposition=scard.SCARD_LEAVE_CARD,
         )
+        return result
 
     def _renew(self) -> None:
         protocol = scard.SCARD_PROTOCOL_T0 if self._t0 else scard.SCARD_PROTOCOL_T1
 
-        def call() -> int:
-            result, _ = scard.SCardReconnect(
+        def call() -> tuple[int, int]:
+            result, active = scard.SCardReconnect(
                 self._card, scard.SCARD_SHARE_SHARED, protocol, scard.SCARD_LEAVE_CARD
             )
-            return int(result)
+            return result, active
 
-        result = self._call(
-            call,
+        result, _ = self._call(
+            lambda: _unless_held(call),
             seconds=LOCK_SECONDS,
             late=CardBusyError,
             disposition=scard.SCARD_LEAVE_CARD,
@@ -311,6 +324,18 @@ def _bounded(
         raise late(f"PC/SC did not come back within {seconds:g} s") from None
 
 
+def _unless_held(call: Callable[[], tuple[int, _T]]) -> tuple[int, _T]:
+    """Return what *call* returns, once more where another program had the card for itself.
+
+    Only for what comes before the first command: nothing was spent then.
+    """
+    result, value = call()
+    if result == scard.SCARD_E_SHARING_VIOLATION:
+        time.sleep(BUSY_SECONDS)
+        result, value = call()
+    return result, value
+
+
 @contextmanager
 def _context() -> Iterator[int]:
     context = _establish()
@@ -326,13 +351,16 @@ def _establish() -> int:
     return int(context)
 
 
-def _snapshot(context: int) -> list[_Raw]:
-    """Return every reader as it is now."""
+def _snapshot(
+    context: int, passed_over: Callable[[str], bool] = lambda reader: False
+) -> list[_Raw]:
+    """Return every reader as it is now, but for those passed over."""
     for _ in range(_LISTING_ATTEMPTS):
         result, names = scard.SCardListReaders(context, [])
         if result == scard.SCARD_E_NO_READERS_AVAILABLE:
             return []
         _require_success("SCardListReaders", result)
+        names = [name for name in names if not passed_over(name)]
         if not names:
             return []
         result, raws = scard.SCardGetStatusChange(

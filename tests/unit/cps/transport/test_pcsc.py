@@ -32,6 +32,7 @@ def scard(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSCard]:
     monkeypatch.setattr(pcsc, "scard", fake)
     monkeypatch.setattr(pcsc, "SLICE_SECONDS", 0.02)
     monkeypatch.setattr(pcsc, "REMOVAL_SECONDS", 0.02)
+    monkeypatch.setattr(pcsc, "BUSY_SECONDS", 0.02)
     yield fake
     assert not fake.contexts
 
@@ -59,6 +60,36 @@ def test_readers_are_told_with_card_and_count_of_events(scard: FakeSCard) -> Non
         present(),
         ReaderState(name="Reader 1", present=False, atr=b"", events=2),
     ]
+
+
+GHOST = "Windows Hello for Business 1"
+
+
+def test_a_reader_that_takes_no_card_is_not_seen(scard: FakeSCard) -> None:
+    scard.insert(GHOST)
+    assert pcsc.PCSCTerminal().readers() == [present()]
+    assert len(pcsc.PCSCTerminal(lambda reader: False).readers()) == 2
+
+
+def test_a_ghost_alone_is_no_reader(scard: FakeSCard) -> None:
+    del scard.readers[READER]
+    scard.insert(GHOST)
+    assert pcsc.PCSCTerminal().readers() == []
+
+
+def test_what_a_ghost_does_ends_no_waiting(scard: FakeSCard) -> None:
+    scard.insert(GHOST)
+    terminal = pcsc.PCSCTerminal()
+    known = terminal.readers()
+
+    def move() -> None:
+        scard.insert(GHOST)
+        time.sleep(0.02)
+
+    scard.while_waiting = move
+    started = time.monotonic()
+    assert terminal.wait(known, 0.06) == known
+    assert time.monotonic() - started > 0.05
 
 
 def test_no_reader_is_an_empty_list(scard: FakeSCard) -> None:
@@ -183,10 +214,26 @@ def test_waiting_says_when_the_service_stops(scard: FakeSCard) -> None:
 def test_a_connection_that_fails_says_why_and_leaves_nothing(
     scard: FakeSCard, result: int, error: type[TransportError]
 ) -> None:
-    scard.results["SCardConnect"] = [result]
+    scard.results["SCardConnect"] = [result, result]
     with pytest.raises(TransportError, match=r"SCardConnect: 8010") as caught:
         pcsc.PCSCTerminal().connect(READER)
     assert type(caught.value) is error
+
+
+def test_a_card_that_another_program_had_for_itself_is_asked_for_once_more(
+    scard: FakeSCard,
+) -> None:
+    scard.results["SCardConnect"] = [real.SCARD_E_SHARING_VIOLATION]
+    pcsc.PCSCTerminal().connect(READER).close()
+    assert scard.calls.count("SCardConnect") == 2
+
+
+@pytest.mark.parametrize("result", [real.SCARD_E_NO_SMARTCARD, real.SCARD_W_UNRESPONSIVE_CARD])
+def test_nothing_else_is_asked_twice(scard: FakeSCard, result: int) -> None:
+    scard.results["SCardConnect"] = [result]
+    with pytest.raises(TransportError):
+        pcsc.PCSCTerminal().connect(READER)
+    assert scard.calls.count("SCardConnect") == 1
 
 
 def test_a_card_that_goes_while_connecting_was_not_there(scard: FakeSCard) -> None:
@@ -252,6 +299,32 @@ def test_a_command_that_fails_says_why(
     with pytest.raises(TransportError, match=f"SCardTransmit: {result & 0xFFFFFFFF:08X}") as caught:
         connection.transmit(b"\x00\xb0\x00\x00\x01")
     assert type(caught.value) is error
+
+
+def test_a_transaction_that_another_program_prevents_begins_a_moment_later(
+    scard: FakeSCard, connection: CardConnection
+) -> None:
+    scard.results["SCardBeginTransaction"] = [real.SCARD_E_SHARING_VIOLATION]
+    with connection.transaction(reset=False):
+        pass
+    assert scard.calls.count("SCardBeginTransaction") == 2
+
+
+def test_a_transaction_that_another_program_goes_on_preventing_is_given_up(
+    scard: FakeSCard, connection: CardConnection
+) -> None:
+    scard.results["SCardBeginTransaction"] = [real.SCARD_E_SHARING_VIOLATION] * 2
+    with pytest.raises(CardBusyError), connection.transaction(reset=False):
+        pass
+    assert scard.calls.count("SCardBeginTransaction") == 2
+
+
+def test_a_command_is_never_sent_twice(scard: FakeSCard, connection: CardConnection) -> None:
+    scard.results["SCardTransmit"] = [real.SCARD_E_SHARING_VIOLATION]
+    scard.answers = [[0x90, 0x00]]
+    with pytest.raises(CardBusyError):
+        connection.transmit(b"\x00\x20\x00\x01\x01\x31")
+    assert len(scard.sent) == 1
 
 
 @pytest.mark.parametrize("result", [real.SCARD_E_NOT_TRANSACTED, 0], ids=["no answer", "empty"])
