@@ -9,6 +9,7 @@ import logging
 import secrets
 import traceback
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -56,6 +57,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """What may be asked of the portal; no TRACE, which would show a page our header fields."""
 MAX_CONTROL_BODY = 65536
 """Largest body passed to the control plane, bytes."""
+COUNTED_OUT_SECONDS = 1.0
+"""How long a connection on which too much was asked for is not listened to."""
 CONTROL_BODY_SECONDS = 20
 """Time in which the whole of such a body must come."""
 
@@ -233,9 +236,14 @@ class Relay:
         )
         content = await self._read_control_body(request)
         try:
-            return await self._control_plane.forward(request, target.raw, fields, content)
+            response = await self._control_plane.forward(request, target.raw, fields, content)
         except UpstreamError as exc:
             raise RefusedRequestError(LOGIN_UNAVAILABLE, f"control plane: {exc.detail}") from exc
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            # The next request of this connection is read when this one ends: a flood waits here,
+            # where it costs nothing, and not before those who are in.
+            await asyncio.sleep(COUNTED_OUT_SECONDS)
+        return response
 
     async def _read_control_body(self, request: web.BaseRequest) -> bytes | None:
         """Return a body that anybody may send, without a session: small, and soon complete."""

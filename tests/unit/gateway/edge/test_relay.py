@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -298,3 +299,30 @@ def test_nobody_is_sent_anywhere_but_to_our_login_page(tmp_path: Path, content: 
         answer = relay.ask(raw_request("/", *NAVIGATION))
     assert answer.status == 503
     assert answer.one("Location") is None
+
+
+def test_a_connection_that_asked_too_often_waits_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "COUNTED_OUT_SECONDS", 0.2)
+
+    def counting_out(wire: Wire) -> None:
+        while True:
+            wire.request()
+            wire.send(b"HTTP/1.1 429 Too Many\r\nRetry-After: 30\r\nContent-Length: 2\r\n\r\nno")
+
+    portal, control = RawServer(echo), RawServer(counting_out)
+    with (
+        portal.on_port() as upstream,
+        control.on_socket(tmp_path / "control.sock") as control_socket,
+        running_relay(relay_settings(tmp_path, upstream=upstream), control_socket) as relay,
+        relay.wire() as flood,
+    ):
+        started = monotonic()
+        flood.send(raw_request("/_cps/login") * 2)
+        first = flood.response()
+        assert (first.status, first.one("Retry-After")) == (429, "30")
+        assert relay.ask(raw_request("/page", cookie=relay.log_in())).status == 200
+        assert monotonic() - started < 0.2
+        assert flood.response().status == 429
+        assert monotonic() - started >= 0.2
