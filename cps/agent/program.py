@@ -6,25 +6,29 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from cps.agent.errors import AgentError, ConfigurationError
 from cps.agent.file import pin_from_descriptor, pin_from_file
 from cps.agent.gateway_client import GatewayClient
-from cps.agent.origins import SETTINGS_FILE, AllowList
+from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.pin_entry import PINEntry
 from cps.agent.ports import ADDRESS, PORTS, listen
 from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
+from cps.agent.settings import SETTINGS_FILE, AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.agent.window import WindowPINEntry, window_usable
 from cps.agent.workflow import Workflow, WorkflowLimits
+from cps.card.cache import FolderCache, default_folder
+from cps.card.contact import ContactCard
 from cps.card.recognise import open_card
 from cps.errors import NoServiceError
-from cps.transport.connection import CardTerminal
+from cps.transport.connection import CardConnection, CardTerminal
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,7 +54,8 @@ def run_agent(
     :raises cps.errors.CardError: where the virtual card's file cannot be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    allowed = AllowList.load(portals, Path.home() / SETTINGS_FILE, development=development)
+    settings = AgentSettings.load(Path.home() / SETTINGS_FILE)
+    allowed = AllowList.of(portals, settings.portals, development=development)
     with (
         _terminal(virtual_card) as terminal,
         closing(_pin_entry(pin_file, pin_descriptor)) as entry,
@@ -61,12 +66,26 @@ def run_agent(
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
         sign_in = SignIn(
             terminal=terminal,
-            open_card=open_card,
+            open_card=card_opener(settings, virtual=virtual_card is not None),
             entry=entry,
             gateway_at=lambda origin: GatewayClient(origin, tls=tls),
         )
         pages = Pages(_banners(development=development, virtual=virtual_card is not None))
         asyncio.run(_serve(sign_in, pages, allowed, listener))
+
+
+def card_opener(
+    settings: AgentSettings, *, virtual: bool
+) -> Callable[[CardConnection], ContactCard]:
+    """Return how cards are opened: what becomes of them, and where they are remembered.
+
+    :param virtual: simulated cards come and go under the same number; they are not remembered.
+    """
+    return partial(
+        open_card,
+        reset=settings.after_signature is AfterSignature.RESET,
+        cache=None if virtual else FolderCache(default_folder()),
+    )
 
 
 async def _serve(

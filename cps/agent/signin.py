@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from time import monotonic
@@ -194,12 +194,15 @@ class SignIn:
             return self._connect(self._await_card(progress, ends_at))
 
     def _connect(self, reader: str) -> CPSCard:
-        connection = self._terminal.connect(reader)
-        try:
-            return self._open_card(connection)
-        except BaseException:
-            connection.close()
-            raise
+        """Return the card in *reader*, with all that is to be read of it."""
+        with ExitStack() as failed:
+            connection = self._terminal.connect(reader)
+            failed.callback(connection.close)
+            card = self._open_card(connection)
+            failed.callback(card.close)
+            card.authentication_certificate()
+            failed.pop_all()
+            return card
 
     def _await_card(self, progress: Progress, ends_at: float) -> str:
         """Return the name of the reader that holds the one CPS card, waiting for it to come."""

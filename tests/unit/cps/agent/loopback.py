@@ -127,7 +127,7 @@ def running_agent(
 
     async def serve() -> None:
         server = AgentServer(
-            portals=AllowList.load(portals, None, development=True),
+            portals=AllowList.of(portals, (), development=True),
             workflow=Workflow(sign_in, workflow or WorkflowLimits()),
             pages=pages or Pages(),
             belongs_to_user=belongs_to_user,

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from cps import pin as pins
 from cps.agent.file import pin_from_file
 from cps.agent.gateway_client import GatewayClient
 from cps.agent.pin_entry import PINEntry, Wanted
+from cps.agent.program import card_opener
+from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.authtoken.encoding import b64url_encode
 from cps.card.recognise import open_card
@@ -85,6 +88,33 @@ def secrets_in(words: str, gateway: GatewayStub, *, code: bool = True) -> list[s
     if code:
         secret["code"] = re.escape(gateway.code)
     return [name for name, pattern in secret.items() if re.search(pattern, words, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("virtual", [False, True], ids=["real", "virtual"])
+def test_real_cards_are_remembered_and_virtual_ones_are_not(
+    terminal: SoftwareTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, virtual: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    card = card_opener(AgentSettings(), virtual=virtual)(terminal.connect("Software reader"))
+    card.authentication_certificate()
+    kept = [path.name for path in tmp_path.rglob("*.json")]
+    assert kept == ([] if virtual else [f"{cards.SERIAL}.json"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        pytest.param(AfterSignature.RESET, b"\x63\xc3", id="reset"),
+        pytest.param(AfterSignature.LEAVE, b"\x90\x00", id="leave"),
+    ],
+)
+def test_the_card_is_left_as_the_settings_say(
+    terminal: SoftwareTerminal, policy: AfterSignature, status: bytes
+) -> None:
+    connection = terminal.connect("Software reader")
+    card = card_opener(AgentSettings(after_signature=policy), virtual=True)(connection)
+    card.sign(pins.PIN(bytearray(PIN, "ascii")), lambda certificate: b"message")
+    assert connection.transmit(bytes.fromhex("0020000100")) == status
 
 
 def test_a_software_card_signs_in(

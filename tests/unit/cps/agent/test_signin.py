@@ -120,7 +120,7 @@ def desk() -> Iterator[Desk]:
 
 def test_the_card_comes_before_the_claim_and_the_claim_before_the_pin(desk: Desk) -> None:
     desk.sign_in()
-    assert desk.card.steps == ["certificate", "claim", "tries", "sign", "hand in"]
+    assert desk.card.steps == ["certificate", "certificate", "claim", "tries", "sign", "hand in"]
 
 
 def test_the_browser_is_sent_to_the_fixed_path_of_the_origin_asked_for(desk: Desk) -> None:
@@ -356,6 +356,15 @@ def test_a_card_that_another_program_reset_is_opened_once_more(desk: Desk) -> No
     desk.opening = [CardResetError("reset")]
     desk.sign_in()
     assert [connection.closed for connection in desk.terminal.connections] == [True, False]
+
+
+def test_a_card_that_another_program_reset_while_it_was_read_is_opened_once_more(
+    desk: Desk,
+) -> None:
+    desk.card.fails["certificate"] = CardResetError("reset")
+    desk.sign_in()
+    assert [connection.closed for connection in desk.terminal.connections] == [True, False]
+    assert desk.card.steps.count("claim") == 1
 
 
 def test_a_card_that_is_reset_twice_ends_the_sign_in(desk: Desk) -> None:
