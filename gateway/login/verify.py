@@ -4,7 +4,6 @@ import hashlib
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
@@ -58,7 +57,7 @@ class LoginVerifier:
             chain.leaf, environment=self._environment
         )
         revocation = self._revocation.require_good(chain, now)  # 8
-        identity = _identity(chain.leaf, profile, revocation)  # 9
+        identity = _identity(token, chain.leaf, profile, revocation)  # 9
         self._rules.require_access(identity)  # 10
         return identity
 
@@ -89,7 +88,7 @@ def _read_certificate(token: AuthToken) -> x509.Certificate:
 
 
 def _identity(
-    leaf: x509.Certificate, profile: CardProfile, revocation: RevocationSource
+    token: AuthToken, leaf: x509.Certificate, profile: CardProfile, revocation: RevocationSource
 ) -> VerifiedIdentity:
     holder = profile.holder
     return VerifiedIdentity(
@@ -102,7 +101,7 @@ def _identity(
         organisation=holder.organisation,
         organisation_id=holder.organisation_id,
         certificate_serial=f"{leaf.serial_number:X}",
-        certificate_sha256=hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
+        certificate_sha256=hashlib.sha256(token.unverified_certificate).hexdigest(),
         not_after=int(leaf.not_valid_after_utc.timestamp()),
         upn_mismatch=profile.upn_mismatch,
         revocation=revocation,

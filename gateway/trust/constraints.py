@@ -9,6 +9,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from gateway.trust.extensions import find_extension
 from gateway.trust.names import canonical, is_within
 
 MAX_COMPARISONS = 4096
@@ -88,11 +89,8 @@ def _names_of(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
         mailbox = x509.RFC822Name(str(attribute.value))
         _require_mailbox(mailbox.value)
         yield mailbox
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return
-    for name in names:
+    names = find_extension(certificate, x509.SubjectAlternativeName)
+    for name in () if names is None else names.value:
         match name:
             case x509.DNSName():
                 _require_host(name.value.removeprefix(_WILDCARD))

@@ -1,7 +1,9 @@
 """The person named in the subject of a card's certificate."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -30,6 +32,7 @@ _NATIONAL_ID = re.compile(
 2 (DRASS) was, and 10 is a mail address, which no card has.
 """
 _RPPS = "8"
+_Attributes: TypeAlias = Mapping[x509.ObjectIdentifier, Sequence[str | bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +56,21 @@ def read_holder(subject: x509.Name) -> Holder:
         the number or a name is missing; CERT_MALFORMED where an attribute stands twice or its text
         is not allowed.
     """
-    if subject.get_attributes_for_oid(NameOID.PSEUDONYM):
+    attributes: dict[x509.ObjectIdentifier, list[str | bytes]] = {}
+    for attribute in subject:
+        attributes.setdefault(attribute.oid, []).append(attribute.value)
+    if NameOID.PSEUDONYM in attributes:
         raise LoginRejectedError(
             ErrorCode.CERT_TYPE, "subject: a pseudonym, so a service's card, which names no person"
         )
-    national_id = _required(subject, NameOID.COMMON_NAME, "CN")
+    national_id = _required(attributes, NameOID.COMMON_NAME, "CN")
     _require_national_id(national_id)
     return Holder(
         national_id=national_id,
-        family_name=_required(subject, NameOID.SURNAME, "SN"),
-        given_name=_required(subject, NameOID.GIVEN_NAME, "GN"),
-        organisation=_optional(subject, NameOID.ORGANIZATION_NAME, "O"),
-        organisation_id=_optional(subject, NameOID.ORGANIZATIONAL_UNIT_NAME, "OU"),
+        family_name=_required(attributes, NameOID.SURNAME, "SN"),
+        given_name=_required(attributes, NameOID.GIVEN_NAME, "GN"),
+        organisation=_optional(attributes, NameOID.ORGANIZATION_NAME, "O"),
+        organisation_id=_optional(attributes, NameOID.ORGANIZATIONAL_UNIT_NAME, "OU"),
     )
 
 
@@ -86,20 +92,20 @@ def _passes_luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _required(subject: x509.Name, oid: x509.ObjectIdentifier, label: str) -> str:
-    value = _optional(subject, oid, label)
+def _required(attributes: _Attributes, oid: x509.ObjectIdentifier, label: str) -> str:
+    value = _optional(attributes, oid, label)
     if value is None:
         raise LoginRejectedError(ErrorCode.CERT_TYPE, f"subject: no {label}, so no person's card")
     return value
 
 
-def _optional(subject: x509.Name, oid: x509.ObjectIdentifier, label: str) -> str | None:
-    attributes = subject.get_attributes_for_oid(oid)
-    if not attributes:
+def _optional(attributes: _Attributes, oid: x509.ObjectIdentifier, label: str) -> str | None:
+    values = attributes.get(oid, [])
+    if not values:
         return None
-    if len(attributes) > 1:
+    if len(values) > 1:
         raise LoginRejectedError(ErrorCode.CERT_MALFORMED, f"subject: {label} stands twice")
-    value = attributes[0].value
+    (value,) = values
     # Printable also means: no line break for a log or a header, no turn of the writing direction.
     if (
         not isinstance(value, str)

@@ -40,18 +40,24 @@ class ValidChain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Issuer:
+    """An intermediate that was proven to lead to an anchor."""
+
+    anchor: x509.Certificate
+    state: PathState
+    """What it demands of the certificates below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Issuers:
-    """The intermediates that were proven to lead to an anchor."""
+    """All that were proven at one time."""
 
     since: datetime
     until: datetime
     """How long the proof is believed."""
-    states: Mapping[x509.Certificate, PathState]
-    """What each of them demands of the certificates below it."""
-    anchors: Mapping[x509.Certificate, x509.Certificate]
-    """The anchor of each."""
+    proven: Mapping[x509.Certificate, _Issuer]
     store: verification.Store | None
-    """All of them; ``None`` where none could be proven."""
+    """All of them; ``None`` where there is none."""
 
 
 class PathVerifier:
@@ -60,6 +66,10 @@ class PathVerifier:
     def __init__(self, store: TrustStore) -> None:
         self._store = store
         self._inputs = _inputs(store)
+        self._authority_policy = _authority_policy()
+        self._holder_policy = _holder_policy()
+        self._anchors = verification.Store(list(store.anchors))
+        self._known: dict[tuple[x509.Certificate, x509.Certificate], _Issuer] = {}
         self._issuers: _Issuers | None = None
 
     def require_chain(self, leaf: x509.Certificate, now: datetime) -> ValidChain:
@@ -84,16 +94,16 @@ class PathVerifier:
             )
         try:
             # An intermediate that was proven is an anchor to what it issued.
-            verified = _verifier(issuers.store, now, _holder_policy()).verify(leaf, [])
+            verifier = self._verifier(issuers.store, now, self._holder_policy)
+            verified = verifier.verify(leaf, [])
             _, intermediate = verified.chain
-            issuers.states[intermediate].require_leaf(leaf)
+            issuer = issuers.proven[intermediate]
+            issuer.state.require_leaf(leaf)
         except PolicyError as exc:
             raise LoginRejectedError(ErrorCode.CERT_POLICY, str(exc)) from exc
         except (verification.VerificationError, ValueError) as exc:
             raise LoginRejectedError(_reason(leaf, self._store), str(exc)) from exc
-        return ValidChain(
-            leaf=leaf, intermediate=intermediate, anchor=issuers.anchors[intermediate]
-        )
+        return ValidChain(leaf=leaf, intermediate=intermediate, anchor=issuer.anchor)
 
     def _proven_issuers(self, now: datetime) -> _Issuers:
         issuers = self._issuers
@@ -102,27 +112,43 @@ class PathVerifier:
         return issuers
 
     def _prove(self, now: datetime) -> _Issuers:
-        states: dict[x509.Certificate, PathState] = {}
-        anchors: dict[x509.Certificate, x509.Certificate] = {}
+        proven: dict[x509.Certificate, _Issuer] = {}
         until = now + ISSUERS_KEPT
-        verifier = _verifier(
-            verification.Store(list(self._store.anchors)), now, _authority_policy()
-        )
+        verifier = self._verifier(self._anchors, now, self._authority_policy)
         for intermediate in self._store.intermediates:
             try:
                 _, anchor = verifier.verify(intermediate, []).chain
-                state = PathState.start(anchor, self._inputs).after_authority(intermediate)
+                proven[intermediate] = self._issuer(intermediate, anchor)
             except (verification.VerificationError, ValueError):
                 # Another one may still be good; with none nobody is let in.
                 continue
-            states[intermediate], anchors[intermediate] = state, anchor
             until = min(until, intermediate.not_valid_after_utc, anchor.not_valid_after_utc)
-        return _Issuers(
-            since=now,
-            until=until,
-            states=states,
-            anchors=anchors,
-            store=verification.Store(list(states)) if states else None,
+        before = self._issuers
+        if before is not None and before.proven.keys() == proven.keys():
+            store = before.store
+        else:
+            store = verification.Store(list(proven)) if proven else None
+        return _Issuers(since=now, until=until, proven=proven, store=store)
+
+    def _issuer(self, intermediate: x509.Certificate, anchor: x509.Certificate) -> _Issuer:
+        """Return what nothing but the two certificates decides, not the time either."""
+        known = self._known.get((intermediate, anchor))
+        if known is None:
+            state = PathState.start(anchor, self._inputs).after_authority(intermediate)
+            known = self._known[intermediate, anchor] = _Issuer(anchor=anchor, state=state)
+        return known
+
+    def _verifier(
+        self, anchors: verification.Store, now: datetime, end: verification.ExtensionPolicy
+    ) -> verification.ClientVerifier:
+        """Return a verifier of paths without anything between anchor and end."""
+        return (
+            verification.PolicyBuilder()
+            .store(anchors)
+            .time(now)
+            .max_chain_depth(0)
+            .extension_policies(ca_policy=self._authority_policy, ee_policy=end)
+            .build_client_verifier()
         )
 
 
@@ -155,20 +181,6 @@ def _require_dates(leaf: x509.Certificate, now: datetime) -> None:
         raise LoginRejectedError(
             ErrorCode.CERT_EXPIRED, f"valid until {leaf.not_valid_after_utc.isoformat()}"
         )
-
-
-def _verifier(
-    anchors: verification.Store, now: datetime, end: verification.ExtensionPolicy
-) -> verification.ClientVerifier:
-    """Return a verifier of paths without anything between anchor and end."""
-    return (
-        verification.PolicyBuilder()
-        .store(anchors)
-        .time(now)
-        .max_chain_depth(0)
-        .extension_policies(ca_policy=_authority_policy(), ee_policy=end)
-        .build_client_verifier()
-    )
 
 
 def _holder_policy() -> verification.ExtensionPolicy:

@@ -13,6 +13,7 @@ from typing import Self
 from cryptography import x509
 
 from gateway.trust.der import decode_identifier_pairs
+from gateway.trust.extensions import find_extension
 
 OID = x509.ObjectIdentifier
 ANY_POLICY = x509.ObjectIdentifier("2.5.29.32.0")
@@ -81,12 +82,15 @@ class PolicyState:
 
         Source: RFC 5280 §6.1.3 (d) to (f), §6.1.4 (a), (b), (h) to (j); RFC 9618 §5.
         """
-        asserted = self._asserted(certificate, any_allowed=self.inhibit_any > 0 or self_issued)
-        mapped = asserted._mapped(_mappings(certificate))
+        valid, any_valid = self._asserted(
+            certificate, any_allowed=self.inhibit_any > 0 or self_issued
+        )
         step = 0 if self_issued else 1
         explicit, mapping = _constraints(certificate)
         return replace(
-            mapped,
+            self,
+            valid=self._mapped(valid, _mappings(certificate), any_valid=any_valid),
+            any_valid=any_valid,
             explicit_policy=min(_less(self.explicit_policy, step), explicit),
             policy_mapping=min(_less(self.policy_mapping, step), mapping),
             inhibit_any=min(_less(self.inhibit_any, step), _inhibit_any(certificate)),
@@ -99,17 +103,19 @@ class PolicyState:
 
         Source: RFC 5280 §6.1.5 (a), (b), (g).
         """
-        end = self._asserted(certificate, any_allowed=self.inhibit_any > 0)
+        valid, any_valid = self._asserted(certificate, any_allowed=self.inhibit_any > 0)
         explicit, _ = _constraints(certificate)
         if _less(self.explicit_policy, 1) > 0 and explicit > 0:
             return
-        origins = frozenset[OID]().union(*end.valid.values())
+        origins = frozenset[OID]().union(*valid.values())
         any_accepted = ANY_POLICY in self.accepted
-        if not (end.any_valid or origins & self.accepted or (any_accepted and origins)):
+        if not (any_valid or origins & self.accepted or (any_accepted and origins)):
             raise PolicyError("none of the accepted certificate policies stands along the path")
 
-    def _asserted(self, certificate: x509.Certificate, *, any_allowed: bool) -> Self:
-        """Return the state with what *certificate* asserts of what was valid before it."""
+    def _asserted(
+        self, certificate: x509.Certificate, *, any_allowed: bool
+    ) -> tuple[Mapping[OID, frozenset[OID]], bool]:
+        """Return what *certificate* asserts of what was valid, and whether that is everything."""
         policies = _policies(certificate)
         valid = {
             policy: self.valid[policy] if policy in self.valid else frozenset({policy})
@@ -122,21 +128,27 @@ class PolicyState:
         any_valid = any_valid and self.any_valid
         if self.explicit_policy == 0 and not valid and not any_valid:
             raise PolicyError("no certificate policy is left along the path, and one is demanded")
-        return replace(self, valid=_bounded(valid), any_valid=any_valid)
+        return _bounded(valid), any_valid
 
-    def _mapped(self, mappings: Mapping[OID, frozenset[OID]]) -> Self:
-        """Return the state in the next authority's terms."""
+    def _mapped(
+        self,
+        asserted: Mapping[OID, frozenset[OID]],
+        mappings: Mapping[OID, frozenset[OID]],
+        *,
+        any_valid: bool,
+    ) -> Mapping[OID, frozenset[OID]]:
+        """Return what was *asserted* in the next authority's terms."""
         if not mappings:
-            return self
+            return asserted
         valid: dict[OID, frozenset[OID]] = {
-            policy: origins for policy, origins in self.valid.items() if policy not in mappings
+            policy: origins for policy, origins in asserted.items() if policy not in mappings
         }
         if self.policy_mapping > 0:
             for policy, targets in mappings.items():
-                origins = self.valid.get(policy, frozenset({policy} if self.any_valid else ()))
+                origins = asserted.get(policy, frozenset({policy} if any_valid else ()))
                 for target in targets if origins else ():
                     valid[target] = valid.get(target, frozenset()) | origins
-        return replace(self, valid=_bounded(valid))
+        return _bounded(valid)
 
 
 def _less(counter: int, step: int) -> int:
@@ -150,33 +162,28 @@ def _bounded(valid: dict[OID, frozenset[OID]]) -> Mapping[OID, frozenset[OID]]:
 
 
 def _policies(certificate: x509.Certificate) -> frozenset[OID]:
-    try:
-        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except x509.ExtensionNotFound:
+    extension = find_extension(certificate, x509.CertificatePolicies)
+    if extension is None:
         return frozenset()
-    found = frozenset(each.policy_identifier for each in policies)
-    if len(found) != len(policies):
+    found = frozenset(each.policy_identifier for each in extension.value)
+    if len(found) != len(extension.value):
         raise ValueError("certificatePolicies: a policy stands twice")
     return found
 
 
 def _constraints(certificate: x509.Certificate) -> tuple[int, int]:
     """Return requireExplicitPolicy and inhibitPolicyMapping of policyConstraints."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.PolicyConstraints).value
-    except x509.ExtensionNotFound:
+    found = find_extension(certificate, x509.PolicyConstraints)
+    if found is None:
         return _NEVER, _NEVER
-    explicit, mapping = found.require_explicit_policy, found.inhibit_policy_mapping
+    explicit = found.value.require_explicit_policy
+    mapping = found.value.inhibit_policy_mapping
     return (_NEVER if explicit is None else explicit, _NEVER if mapping is None else mapping)
 
 
 def _inhibit_any(certificate: x509.Certificate) -> int:
-    try:
-        return certificate.extensions.get_extension_for_class(
-            x509.InhibitAnyPolicy
-        ).value.skip_certs
-    except x509.ExtensionNotFound:
-        return _NEVER
+    found = find_extension(certificate, x509.InhibitAnyPolicy)
+    return _NEVER if found is None else found.value.skip_certs
 
 
 def _mappings(certificate: x509.Certificate) -> Mapping[OID, frozenset[OID]]:

@@ -14,6 +14,7 @@ from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
 from gateway.identity import CardKind
 from gateway.trust.der import decode, decode_texts
+from gateway.trust.extensions import find_extension
 from gateway.trust.holder import Holder, read_holder
 from gateway.trust.rfc5280 import FOREIGN_PURPOSES
 from gateway.trust.store import Environment
@@ -51,6 +52,7 @@ _SPECIALITY = re.compile(r"[0-9A-Z]{1,10}")
 _UPN_DOMAIN = "carte-cps.fr"
 _MAX_UPN_CHARACTERS = 128
 _T = TypeVar("_T")
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +107,8 @@ def require_purpose(leaf: x509.Certificate) -> None:
 
     Source: RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12.
     """
-    extensions = leaf.extensions
-    try:
-        usage = extensions.get_extension_for_class(x509.KeyUsage).value
-        extended = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound as exc:
-        raise LoginRejectedError(
-            ErrorCode.CERT_PURPOSE, f"no extension {exc.oid.dotted_string}"
-        ) from exc
+    usage = _required_purpose(leaf, x509.KeyUsage)
+    extended = _required_purpose(leaf, x509.ExtendedKeyUsage)
     if not usage.digital_signature:
         raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "keyUsage: no digitalSignature")
     if usage.content_commitment or usage.key_cert_sign or usage.crl_sign:
@@ -125,12 +121,16 @@ def require_purpose(leaf: x509.Certificate) -> None:
             )
     if not FOREIGN_PURPOSES.isdisjoint(extended):
         raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "extKeyUsage: more than authentication")
-    try:
-        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return
-    if constraints.ca:
+    constraints = find_extension(leaf, x509.BasicConstraints)
+    if constraints is not None and constraints.value.ca:
         raise LoginRejectedError(ErrorCode.CERT_PURPOSE, "basicConstraints: an authority")
+
+
+def _required_purpose(leaf: x509.Certificate, kind: type[_Extension]) -> _Extension:
+    found = find_extension(leaf, kind)
+    if found is None:
+        raise LoginRejectedError(ErrorCode.CERT_PURPOSE, f"no extension {kind.oid.dotted_string}")
+    return found.value
 
 
 def _require_category(leaf: x509.Certificate, environment: Environment) -> None:
@@ -202,13 +202,12 @@ def _upn_mismatch(leaf: x509.Certificate, national_id: str) -> str | None:
 
 
 def _principal_names(leaf: x509.Certificate) -> list[str]:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    names = find_extension(leaf, x509.SubjectAlternativeName)
+    if names is None:
         return []
     return [
         _principal_name(other.value)
-        for other in names.get_values_for_type(x509.OtherName)
+        for other in names.value.get_values_for_type(x509.OtherName)
         if other.type_id == USER_PRINCIPAL_NAME
     ]
 

@@ -9,12 +9,13 @@ and alone it is measured on the public conformance suites.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import Self
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.trust.constraints import NameLimits, names_of
+from gateway.trust.extensions import find_extension
 from gateway.trust.names import is_same
 from gateway.trust.policy import POLICY_MAPPINGS, PolicyInputs, PolicyState
 from gateway.trust.strength import Strength
@@ -47,9 +48,8 @@ _UNDERSTOOD = frozenset(
     }
 )
 """Extensions that code here heeds, and which may therefore be critical."""
-_ALWAYS_CRITICAL = (x509.NameConstraints, x509.InhibitAnyPolicy)
+_ALWAYS_CRITICAL = frozenset({x509.NameConstraints.oid, x509.InhibitAnyPolicy.oid})
 """policyConstraints too by the standard of today, not by the one before; heeded in any case."""
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class PathState:
         Source: RFC 5280 §6.1.2; RFC 5937.
         """
         _require_form(anchor, inputs, authority=True)
-        constraints = _find(anchor, x509.BasicConstraints)
+        constraints = find_extension(anchor, x509.BasicConstraints)
         if constraints is not None and not constraints.critical:
             raise ValueError("an anchor's basicConstraints are critical")
         if not is_same(anchor.subject, anchor.issuer):
@@ -202,46 +202,47 @@ def _require_understood(
     certificate: x509.Certificate, private: frozenset[x509.ObjectIdentifier]
 ) -> None:
     for extension in certificate.extensions:
-        critical = extension.critical
-        if critical and extension.oid not in _UNDERSTOOD and extension.oid not in private:
-            raise ValueError(f"critical extension {extension.oid.dotted_string}")
-        if not critical and isinstance(extension.value, _ALWAYS_CRITICAL):
-            raise ValueError(f"extension {extension.oid.dotted_string} is not critical")
+        oid = extension.oid
+        if extension.critical:
+            if oid not in _UNDERSTOOD and oid not in private:
+                raise ValueError(f"critical extension {oid.dotted_string}")
+        elif oid in _ALWAYS_CRITICAL:
+            raise ValueError(f"extension {oid.dotted_string} is not critical")
 
 
 def _require_authority(certificate: x509.Certificate) -> None:
-    constraints = _find(certificate, x509.BasicConstraints)
-    usage = _find(certificate, x509.KeyUsage)
+    constraints = find_extension(certificate, x509.BasicConstraints)
+    usage = find_extension(certificate, x509.KeyUsage)
     if constraints is None or not constraints.value.ca:
         raise ValueError("basicConstraints: not an authority")
     if usage is None or not usage.value.key_cert_sign:
         raise ValueError("keyUsage: may not sign certificates")
     if not certificate.subject.rdns:
         raise ValueError("an authority without a name")
-    if _find(certificate, x509.SubjectKeyIdentifier) is None:
+    if find_extension(certificate, x509.SubjectKeyIdentifier) is None:
         raise ValueError("no subjectKeyIdentifier")
 
 
 def _require_end(certificate: x509.Certificate) -> None:
-    constraints = _find(certificate, x509.BasicConstraints)
-    usage = _find(certificate, x509.KeyUsage)
-    names = _find(certificate, x509.SubjectAlternativeName)
+    constraints = find_extension(certificate, x509.BasicConstraints)
+    usage = find_extension(certificate, x509.KeyUsage)
+    names = find_extension(certificate, x509.SubjectAlternativeName)
     authority = constraints is not None and constraints.value.ca
     if usage is not None and usage.value.key_cert_sign and not authority:
         raise ValueError("keyUsage: signs certificates, but is no authority")
-    if _find(certificate, x509.NameConstraints) is not None and not authority:
+    if find_extension(certificate, x509.NameConstraints) is not None and not authority:
         raise ValueError("nameConstraints, but is no authority")
     if not certificate.subject.rdns and (names is None or not names.critical):
         raise ValueError("no name, neither as subject nor in a critical extension")
 
 
 def _require_key_identifier(certificate: x509.Certificate) -> None:
-    if _find(certificate, x509.AuthorityKeyIdentifier) is None:
+    if find_extension(certificate, x509.AuthorityKeyIdentifier) is None:
         raise ValueError("no authorityKeyIdentifier")
 
 
 def _require_purpose(certificate: x509.Certificate, inputs: PathInputs, *, authority: bool) -> None:
-    found = _find(certificate, x509.ExtendedKeyUsage)
+    found = find_extension(certificate, x509.ExtendedKeyUsage)
     strict = inputs.purpose_required and not authority
     if found is None:
         if strict:
@@ -255,20 +256,11 @@ def _require_purpose(certificate: x509.Certificate, inputs: PathInputs, *, autho
 
 
 def _narrowed(names: NameLimits, certificate: x509.Certificate) -> NameLimits:
-    found = _find(certificate, x509.NameConstraints)
+    found = find_extension(certificate, x509.NameConstraints)
     return names if found is None else names.narrowed(found.value)
 
 
 def _path_length(certificate: x509.Certificate, left: int) -> int:
-    found = _find(certificate, x509.BasicConstraints)
+    found = find_extension(certificate, x509.BasicConstraints)
     length = None if found is None else found.value.path_length
     return left if length is None else min(left, length)
-
-
-def _find(
-    certificate: x509.Certificate, kind: type[_Extension]
-) -> x509.Extension[_Extension] | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind)
-    except x509.ExtensionNotFound:
-        return None
