@@ -14,14 +14,15 @@ from gateway.errors import ConfigurationError, StoreUnavailableError
 
 BUSY_SECONDS = 5
 """How long a statement waits for the lock of another process before it fails."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
 
 _RETRY_SECONDS = 0.01
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Times are microseconds since 1970, so that what is read equals what was written. An id that only
-# rises (AUTOINCREMENT) is both the age of a row and a cursor over the rows.
+# rises (AUTOINCREMENT) is both the age of a row and a cursor over the rows. A lease has no session
+# until the browser is back.
 _SCHEMA = (
     """CREATE TABLE targets (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,6 +40,7 @@ _SCHEMA = (
         agent_key TEXT,
         identity TEXT,
         code_hash BLOB UNIQUE,
+        lease TEXT,
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
         code_expires_at INTEGER
@@ -54,6 +56,15 @@ _SCHEMA = (
     ) STRICT""",
     "CREATE INDEX sessions_by_use ON sessions (seen_at)",
     "CREATE INDEX sessions_by_age ON sessions (created_at)",
+    """CREATE TABLE leases (
+        id TEXT PRIMARY KEY,
+        session BLOB UNIQUE,
+        agent_key TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        grace INTEGER NOT NULL,
+        present_until INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX leases_by_end ON leases (present_until)",
     """CREATE TABLE ended (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         key BLOB NOT NULL,
@@ -61,6 +72,7 @@ _SCHEMA = (
         ended_at INTEGER NOT NULL
     ) STRICT""",
     "CREATE INDEX ended_by_age ON ended (ended_at)",
+    "CREATE INDEX ended_by_key ON ended (key)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 

@@ -84,6 +84,7 @@ class UpstreamError(GatewayError):
 HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
     {
         ErrorCode.CARD_CONTACTLESS: 403,
+        ErrorCode.CARD_REMOVED: 403,
         ErrorCode.CERT_MISSING: 400,
         ErrorCode.CERT_MALFORMED: 400,
         ErrorCode.CERT_EXPIRED: 403,

@@ -34,6 +34,7 @@ from gateway.settings_checks import (
     require_private_folder,
 )
 from gateway.settings_edge import EdgeSettings, edge_contradictions
+from gateway.settings_presence import PresenceSettings, presence_contradictions
 from gateway.settings_revocation import RevocationSettings
 
 MAX_RUNTIME_DIR_BYTES = 90
@@ -208,6 +209,7 @@ class Settings(_Table):
     listen: ListenSettings = ListenSettings()
     trust: TrustSettings
     login: LoginSettings = LoginSettings()
+    presence: PresenceSettings = PresenceSettings()
     session: SessionSettings = SessionSettings()
     rate: RateSettings = RateSettings()
     store: StoreSettings = StoreSettings()
@@ -299,6 +301,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             "login.pre_session_seconds",
             "must reach login.challenge_seconds and login.code_seconds together",
         )
+    yield from presence_contradictions(settings.presence, code_seconds=login.code_seconds)
     if limits.cookie_bytes > limits.header_bytes:
         yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
     yield from _trust_contradictions(settings.trust)

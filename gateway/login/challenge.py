@@ -54,6 +54,8 @@ class CompletedLogin:
     identity: VerifiedIdentity
     agent_key: AgentKey
     target: str
+    lease: str | None = None
+    """The lease that the session is to have."""
 
 
 class ChallengeStore(Protocol):
@@ -91,9 +93,12 @@ class ChallengeStore(Protocol):
     def fail(self, rid: str) -> None:
         """Move any unfinished state to ``failed``."""
 
-    def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
+    def complete(
+        self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None
+    ) -> str:
         """Move ``taken`` to ``verified`` and return the one-time code, of which a hash is kept.
 
+        :param lease: what :meth:`redeem` is to give to the session.
         :raises LoginRejectedError: RID_EXPIRED or RID_USED.
         """
 

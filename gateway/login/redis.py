@@ -40,6 +40,7 @@ from gateway.settings import LoginSettings
 
 _KEYS = ("attempt:", "code:", "browser:", "attempts")
 _TARGET_KEYS = ("target:", "targets")
+_NO_LEASE = b""
 
 # Times are microseconds since 1970. The first three of KEYS are beginnings of keys.
 _BEGIN = """#!lua
@@ -68,7 +69,7 @@ end
 local function finish(rid, state)
     local row = read(rid, 'pre_hash', 'code_hash')
     redis.call('HSET', ATTEMPT .. rid, 'state', state)
-    redis.call('HDEL', ATTEMPT .. rid, 'nonce', 'agent_key', 'identity', 'code_hash')
+    redis.call('HDEL', ATTEMPT .. rid, 'nonce', 'agent_key', 'identity', 'code_hash', 'lease')
     redis.call('ZREM', BROWSER .. row[1], rid)
     if row[2] then
         redis.call('DEL', CODE .. row[2])
@@ -117,13 +118,13 @@ return {{1, unpack(row)}}
 """)
 
 _COMPLETE = Script(f"""{_BEGIN}
-local rid, now, latest_beginning, identity, code_hash, code_expires_at, keep = unpack(ARGV)
+local rid, now, latest_beginning, identity, code_hash, code_expires_at, keep, lease = unpack(ARGV)
 local refusal = step(rid, 'taken', 'verified', now, latest_beginning)
 if refusal then
     return refusal
 end
 redis.call('HSET', ATTEMPT .. rid, 'identity', identity, 'code_hash', code_hash,
-    'code_expires_at', code_expires_at)
+    'code_expires_at', code_expires_at, 'lease', lease)
 redis.call('SET', CODE .. code_hash, rid, 'EX', keep)
 redis.call('ZADD', BROWSER .. read(rid, 'pre_hash')[1], 'XX', 'GT', code_expires_at, rid)
 return {{1}}
@@ -144,7 +145,7 @@ if not rid then
     return {{0}}
 end
 local row = read(rid, 'run', 'state', 'code_expires_at', 'created_at', 'pre_hash',
-    'identity', 'agent_key', 'target')
+    'identity', 'agent_key', 'target', 'lease')
 if row[1] ~= run or row[2] ~= 'verified' or tonumber(row[3]) <= tonumber(now)
     or tonumber(row[4]) > tonumber(latest_beginning) then
     return {{0}}
@@ -154,7 +155,7 @@ if row[5] ~= pre_hash then
     return {{0, rid}}
 end
 finish(rid, 'used')
-return {{1, row[6], row[7], row[8]}}
+return {{1, row[6], row[7], row[8], row[9]}}
 """)
 
 _STATE = Script(f"""{_BEGIN}
@@ -237,7 +238,9 @@ class RedisChallengeStore:
     def fail(self, rid: str) -> None:
         self._run(_FAIL, rid)
 
-    def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
+    def complete(
+        self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None
+    ) -> str:
         code, hashed = new_code()
         code_expires_at = now + timedelta(seconds=self._settings.code_seconds)
         found = self._run(
@@ -248,6 +251,7 @@ class RedisChallengeStore:
             hashed,
             to_micros(code_expires_at),
             self._keep_seconds,
+            lease or _NO_LEASE,
         )
         _done(rid, found, ChallengeState.TAKEN)
         return code
@@ -256,11 +260,12 @@ class RedisChallengeStore:
         is_good, *facts = self._run(_REDEEM, code_hash(code), pre_hash or b"", *_times(now))
         if not is_good:
             raise wrong_browser(facts[0].decode(), pre_hash) if facts else unknown_code()
-        identity, agent_key, target = facts
+        identity, agent_key, target, lease = facts
         return CompletedLogin(
             identity=identity_from_text(identity),
             agent_key=agent_key_from_text(agent_key),
             target=target.decode(),
+            lease=None if lease == _NO_LEASE else lease.decode(),
         )
 
     def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:

@@ -35,8 +35,8 @@ from gateway.settings import LoginSettings
 
 _UNFINISHED = "('new', 'claimed', 'taken', 'verified')"
 _WIPE = (
-    "UPDATE challenges SET nonce = NULL, agent_key = NULL, identity = NULL, code_hash = NULL"
-    " WHERE rid = ?"
+    "UPDATE challenges SET nonce = NULL, agent_key = NULL, identity = NULL, code_hash = NULL,"
+    " lease = NULL WHERE rid = ?"
 )
 
 
@@ -143,17 +143,20 @@ class SQLiteChallengeStore:
             if failed.rowcount:
                 connection.execute(_WIPE, (rid,))
 
-    def complete(self, rid: str, identity: VerifiedIdentity, *, now: datetime) -> str:
+    def complete(
+        self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None
+    ) -> str:
         code, hashed = new_code()
         rows = self._database.execute(
             "UPDATE challenges SET state = 'verified', identity = ?, code_hash = ?,"
-            " code_expires_at = ?"
+            " code_expires_at = ?, lease = ?"
             " WHERE rid = ? AND state = 'taken' AND expires_at > ? AND created_at <= ?"
             " RETURNING rid",
             (
                 identity_to_text(identity),
                 hashed,
                 to_micros(now + timedelta(seconds=self._settings.code_seconds)),
+                lease,
                 rid,
                 *_times(now),
             ),
@@ -184,6 +187,7 @@ class SQLiteChallengeStore:
             identity=identity_from_text(login["identity"]),
             agent_key=agent_key_from_text(login["agent_key"]),
             target=login["target"],
+            lease=login["lease"],
         )
 
     def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:

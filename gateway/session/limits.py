@@ -32,9 +32,20 @@ class SessionLimits:
         )
 
     def end_reason(
-        self, *, created_at: datetime, seen_at: datetime, now: datetime
+        self,
+        *,
+        created_at: datetime,
+        seen_at: datetime,
+        now: datetime,
+        present_until: datetime | None,
     ) -> EndReason | None:
-        """Return why a session is over at *now*, or ``None`` while it lives."""
+        """Return why a session is over at *now*, or ``None`` while it lives.
+
+        :param present_until: end of its lease, ``None`` for a session without one.
+        """
+        # First: it is the shortest of the times, and what a person may have noticed.
+        if present_until is not None and now >= present_until:
+            return EndReason.PRESENCE_LOST
         if now - created_at >= self.absolute or created_at - now > CLOCK_STEP:
             return EndReason.ABSOLUTE
         if now - seen_at >= self.idle:

@@ -3,17 +3,35 @@
 import secrets
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import count
 
 from cps.authtoken.jwk import AgentKey
 from gateway.errors import SessionRequiredError
 from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
+from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import SessionLimits
 from gateway.session.model import EndReason, Session
 from gateway.settings import SessionSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lease:
+    agent_key: AgentKey
+    grace: timedelta
+    present_until: datetime
+    counter: int = 0
+    session: bytes | None = None
+    """Key of the session, once there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    key: bytes
+    reason: EndReason
+    at: datetime
 
 
 class MemorySessionStore:
@@ -23,20 +41,42 @@ class MemorySessionStore:
         self._limits = SessionLimits.of(settings)
         self._lock = threading.Lock()
         self._living: dict[bytes, Session] = {}
-        self._ended: dict[int, tuple[bytes, datetime]] = {}
+        self._leases: dict[str, _Lease] = {}
+        self._ended: dict[int, _End] = {}
         self._numbers = count(1)
 
-    def create(self, identity: VerifiedIdentity, agent_key: AgentKey, *, now: datetime) -> bytes:
-        cookie = secrets.token_bytes(COOKIE_BYTES)
-        session = Session(
-            key=cookie_hash(cookie),
-            identity=identity,
-            agent_key=agent_key,
-            created_at=now,
-            seen_at=now,
-        )
+    def open_lease(self, agent_key: AgentKey, *, grace: timedelta, now: datetime) -> str:
+        lease = new_lease_id()
         with self._lock:
-            self._living[session.key] = session
+            self._leases = {
+                name: other
+                for name, other in self._leases.items()
+                if other.session is not None or other.present_until > now
+            }
+            self._leases[lease] = _Lease(
+                agent_key=agent_key, grace=grace, present_until=now + grace
+            )
+        return lease
+
+    def create(
+        self,
+        identity: VerifiedIdentity,
+        agent_key: AgentKey,
+        *,
+        now: datetime,
+        lease: str | None = None,
+    ) -> bytes:
+        cookie = secrets.token_bytes(COOKIE_BYTES)
+        key = cookie_hash(cookie)
+        with self._lock:
+            self._living[key] = Session(
+                key=key,
+                identity=identity,
+                agent_key=agent_key,
+                created_at=now,
+                seen_at=now,
+                present_until=None if lease is None else self._bind(lease, key, now),
+            )
         return cookie
 
     def get(self, key: bytes, *, now: datetime) -> Session:
@@ -46,7 +86,7 @@ class MemorySessionStore:
                 raise SessionRequiredError("no such session")
             reason = self._end_reason(session, now)
             if reason is not None:
-                self._end(key, now)
+                self._end(key, reason, now)
                 raise SessionRequiredError(reason)
             if self._limits.is_touch_due(seen_at=session.seen_at, now=now):
                 session = replace(session, seen_at=now)
@@ -55,25 +95,76 @@ class MemorySessionStore:
 
     def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
         with self._lock:
-            return self._end(key, now)
+            return self._end(key, reason, now)
+
+    def why_ended(self, key: bytes) -> EndReason | None:
+        with self._lock:
+            return next((end.reason for end in self._ended.values() if end.key == key), None)
 
     def ended_since(self, cursor: int, *, now: datetime) -> tuple[int, Sequence[bytes]]:
         with self._lock:
             for session in list(self._living.values()):
-                if self._end_reason(session, now) is not None:
-                    self._end(session.key, now)
-            ended = [(number, key) for number, (key, _) in self._ended.items() if number > cursor]
+                if reason := self._end_reason(session, now):
+                    self._end(session.key, reason, now)
+            ended = [(number, end.key) for number, end in self._ended.items() if number > cursor]
         return max([cursor, *(number for number, _ in ended)]), [key for _, key in ended]
+
+    def lease_key(self, lease: str) -> AgentKey | None:
+        with self._lock:
+            found = self._leases.get(lease)
+            return None if found is None else found.agent_key
+
+    def renew_lease(self, lease: str, counter: int, *, now: datetime) -> bool:
+        with self._lock:
+            found = self._leases.get(lease)
+            if found is None or found.present_until <= now:
+                return False
+            if counter <= found.counter:
+                raise stale_counter(counter)
+            found.counter = counter
+            if found.session is not None:
+                found.present_until = max(found.present_until, now + found.grace)
+                self._living[found.session] = replace(
+                    self._living[found.session], present_until=found.present_until
+                )
+            return True
+
+    def end_lease(
+        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+    ) -> bytes | None:
+        with self._lock:
+            found = self._leases.get(lease)
+            if found is None:
+                return None
+            if counter <= found.counter:
+                raise stale_counter(counter)
+            del self._leases[lease]
+            if found.session is not None:
+                self._end(found.session, reason, now)
+            return found.session
+
+    def _bind(self, lease: str, key: bytes, now: datetime) -> datetime:
+        """Give the lease that waits to the session *key*; return until when it runs."""
+        waiting = self._leases.get(lease)
+        if waiting is None or waiting.session is not None or waiting.present_until <= now:
+            raise lease_is_over()
+        waiting.session = key
+        waiting.present_until = now + waiting.grace
+        return waiting.present_until
 
     def _end_reason(self, session: Session, now: datetime) -> EndReason | None:
         return self._limits.end_reason(
-            created_at=session.created_at, seen_at=session.seen_at, now=now
+            created_at=session.created_at,
+            seen_at=session.seen_at,
+            present_until=session.present_until,
+            now=now,
         )
 
-    def _end(self, key: bytes, now: datetime) -> bool:
+    def _end(self, key: bytes, reason: EndReason, now: datetime) -> bool:
         if self._living.pop(key, None) is None:
             return False
+        self._leases = {name: lease for name, lease in self._leases.items() if lease.session != key}
         oldest = self._limits.forget_before(now)
-        self._ended = {n: entry for n, entry in self._ended.items() if entry[1] >= oldest}
-        self._ended[next(self._numbers)] = (key, now)
+        self._ended = {number: end for number, end in self._ended.items() if end.at >= oldest}
+        self._ended[next(self._numbers)] = _End(key=key, reason=reason, at=now)
         return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
 from typing import Protocol
 
@@ -20,6 +20,12 @@ class EndReason(StrEnum):
     REPLACED = "replaced"
     """The same browser logged in again."""
     ADMINISTRATOR = "administrator"
+    CARD_REMOVED = "card_removed"
+    """The card left its reader, or the reader or its service went away."""
+    AGENT_ENDED = "agent_ended"
+    SCREEN_LOCKED = "screen_locked"
+    PRESENCE_LOST = "presence_lost"
+    """Nothing was heard of the card for too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +36,13 @@ class Session:
     """SHA-256 of the cookie's 32 bytes: the session's name inside the gateway."""
     identity: VerifiedIdentity
     agent_key: AgentKey
-    """The key that the card vouched for: the presence lease will be signed by it."""
+    """The key that the card vouched for: messages about the lease are signed by it."""
     created_at: datetime
     seen_at: datetime
     """Last request, exact to the touch interval."""
+    present_until: datetime | None = None
+    """When the session is over unless the agent says before that the card is there; ``None`` for a
+    session that does without a lease."""
 
 
 class SessionStore(Protocol):
@@ -42,27 +51,66 @@ class SessionStore(Protocol):
     Every method raises :class:`gateway.errors.StoreUnavailableError` where the store is away.
     """
 
-    def create(self, identity: VerifiedIdentity, agent_key: AgentKey, *, now: datetime) -> bytes:
-        """Return the 32 random bytes of a new session's cookie."""
+    def open_lease(self, agent_key: AgentKey, *, grace: timedelta, now: datetime) -> str:
+        """Return the id of a new lease, which waits for its session during *grace*.
+
+        :param agent_key: by which messages about the lease are signed.
+        :param grace: the lease is over where nothing is heard of the card for so long.
+        """
+
+    def create(
+        self,
+        identity: VerifiedIdentity,
+        agent_key: AgentKey,
+        *,
+        now: datetime,
+        lease: str | None = None,
+    ) -> bytes:
+        """Return the 32 random bytes of a new session's cookie.
+
+        :param lease: from :meth:`open_lease`, used once: the session ends with it.
+        :raises LoginRejectedError: CARD_REMOVED for a lease that is over already.
+        """
 
     def get(self, key: bytes, *, now: datetime) -> Session:
         """Return the living session, marking it as seen at most every touch interval.
 
-        A session past its idle or absolute limit is ended here, with that reason.
+        A session past its idle or absolute limit, or its lease, is ended here, with that reason.
 
         :param key: SHA-256 of the cookie's bytes.
         :raises SessionRequiredError: where there is none that is valid at *now*.
         """
 
     def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
-        """End the session everywhere; return whether it was alive."""
+        """End the session everywhere, and its lease; return whether it was alive."""
+
+    def why_ended(self, key: bytes) -> EndReason | None:
+        """Return why the session *key* ended, as long as that is told by :meth:`ended_since`."""
 
     def ended_since(self, cursor: int, *, now: datetime) -> tuple[int, Sequence[bytes]]:
         """Return the keys of sessions ended after *cursor*, and the cursor for the next call.
 
-        Limits are enforced here too, so that an open stream does not outlive its session.
+        Limits and leases are enforced here too, so that an open stream does not outlive its
+        session.
+        """
 
-        :param cursor: 0 for the first call, which belongs before the first session is let in.
-        :raises StoreReplacedError: where the store no longer has the past that *cursor* stands
-            for: every session known so far is over. It holds the cursor for the next call.
+    def lease_key(self, lease: str) -> AgentKey | None:
+        """Return the key of a lease, ``None`` where there is no such lease any more."""
+
+    def renew_lease(self, lease: str, counter: int, *, now: datetime) -> bool:
+        """Note that the card is there; return whether the lease still runs.
+
+        One atomic step. A lease that waits for its session is not prolonged.
+
+        :param counter: of the message, whose signature was checked.
+        :raises LoginRejectedError: REQUEST_FORBIDDEN for a counter that is not above the last.
+        """
+
+    def end_lease(
+        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+    ) -> bytes | None:
+        """End a lease and its session, as one step; return the session's key if there was one.
+
+        :param counter: of the message, whose signature was checked.
+        :raises LoginRejectedError: REQUEST_FORBIDDEN for a counter that is not above the last.
         """

@@ -1,4 +1,4 @@
-"""How an identity and an agent's key stand in a store: one JSON text each."""
+"""How facts of a session stand in a store: a text each."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import json
 from cps.authtoken.jwk import AgentKey
 from gateway.errors import StoreUnavailableError
 from gateway.identity import CardKind, VerifiedIdentity
+from gateway.session.model import EndReason
 
 
 def identity_to_text(identity: VerifiedIdentity) -> str:
@@ -46,3 +47,8 @@ def agent_key_from_text(text: str) -> AgentKey:
         return AgentKey.from_json(json.loads(text))
     except ValueError as exc:
         raise StoreUnavailableError("an agent's key in the store cannot be read") from exc
+
+
+def reason_from_text(text: str) -> EndReason | None:
+    """Return the reason that a store kept, ``None`` for one that only a newer gateway knows."""
+    return next((reason for reason in EndReason if reason == text), None)

@@ -1,12 +1,14 @@
-"""What the agent asks: claim a login, then hand in what the card signed."""
+"""What the agent asks: claim a login, hand in what the card signed, say whether it is there."""
 
 from flask import Blueprint, Response, g, jsonify
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode, parse_object
+from cps.authtoken.lease import MAX_LEASE_MESSAGE_BYTES, LeaseMessage
 from cps.authtoken.token import ALGORITHMS, AuthToken, require_rid
 from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
+from gateway.session.lease import LeaseDesk
 from gateway.web.claim import (
     CLAIM_MEMBERS,
     MAX_CLAIM_BYTES,
@@ -16,14 +18,18 @@ from gateway.web.claim import (
 )
 from gateway.web.inbound import client_address, read_body, read_members, require_program
 from gateway.web.parts import Parts
+from gateway.web.session_pages import record_end
 
 
 def agent_api(parts: Parts) -> Blueprint:
-    """Return the two requests of the agent; no browser and no cookie has a part in them.
+    """Return the three requests of the agent; no browser and no cookie has a part in them.
 
-    Source: docs/reference/protocol.md, "Agent to gateway".
+    Source: docs/reference/protocol.md, "Agent to gateway" and "The lease".
     """
     api = Blueprint("agent", __name__, url_prefix="/_cps/agent")
+    desk = LeaseDesk(
+        parts.sessions, origin=parts.settings.portal.origin, settings=parts.settings.presence
+    )
     api.before_request(require_program)
 
     @api.post("/claim")
@@ -75,13 +81,26 @@ def agent_api(parts: Parts) -> Blueprint:
         challenge = parts.challenges.take(sent.rid, now=now)
         try:
             identity = parts.verifier.verify(sent, challenge, now=now)
-            code = parts.challenges.complete(sent.rid, identity, now=now)
+            granted = desk.grant(challenge.agent_key, now=now)
+            code = parts.challenges.complete(sent.rid, identity, lease=granted, now=now)
             _record_accepted(parts, sent, identity)
         except Exception:
             parts.challenges.fail(sent.rid)
             raise
-        # The presence lease comes with the card watcher; null says that none is asked for.
-        return jsonify({"code": code, "lease": None})
+        return jsonify({"code": code, "lease": desk.terms(granted)})
+
+    @api.post("/lease")
+    def lease() -> Response:
+        """Keep the session of a card that is there, end that of a card that is not (step 12)."""
+        raw = read_body(max_bytes=MAX_LEASE_MESSAGE_BYTES)
+        try:
+            message = LeaseMessage.parse(raw)
+        except ValueError as exc:
+            raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+        heard = desk.hear(message, now=parts.clock())
+        if heard.ended is not None:
+            record_end(parts, *heard.ended)
+        return jsonify({"alive": heard.alive})
 
     return api
 

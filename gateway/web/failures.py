@@ -2,8 +2,10 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
@@ -20,8 +22,15 @@ from gateway.web.inbound import client_address
 from gateway.web.parts import Parts
 
 _LOG = logging.getLogger(__name__)
-_DECISIONS = frozenset({"agent.claim", "agent.token", "login.callback"})
-"""The views whose refusals are decisions on a login; the polls of a waiting page are none."""
+_DECISIONS: Mapping[str | None, str] = MappingProxyType(
+    {
+        "agent.claim": "login_refused",
+        "agent.token": "login_refused",
+        "login.callback": "login_refused",
+        "agent.lease": "lease_refused",
+    }
+)
+"""The views whose refusals are recorded, and as what; the polls of a waiting page are not."""
 _INCIDENT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _INCIDENT_LENGTH = 8
 _MAX_DETAIL = 300
@@ -52,8 +61,9 @@ def answer_failures(app: Flask, parts: Parts) -> None:
                 "incident %s in %s: %s", incident, request.endpoint, failure.code, exc_info=trace
             )
         counted_out = error if isinstance(error, TooManyRequestsError) else None
-        if request.endpoint in _DECISIONS and not (counted_out and counted_out.recorded):
-            _record_refusal(parts, failure, incident)
+        event = _DECISIONS.get(request.endpoint)
+        if event is not None and not (counted_out and counted_out.recorded):
+            _record_refusal(parts, event, failure, incident)
         response = _page(failure, incident) if _wants_page() else _json(failure, incident)
         response.status_code = failure.status
         if counted_out is not None:
@@ -98,10 +108,10 @@ def _failure(code: ErrorCode, detail: str) -> Failure:
     return Failure(code=code, status=status, detail=detail[:_MAX_DETAIL])
 
 
-def _record_refusal(parts: Parts, failure: Failure, incident: str) -> None:
+def _record_refusal(parts: Parts, event: str, failure: Failure, incident: str) -> None:
     try:
         parts.audit.record(
-            "login_refused",
+            event,
             rid=g.get("rid"),
             reason=failure.code,
             detail=failure.detail,
@@ -109,7 +119,7 @@ def _record_refusal(parts: Parts, failure: Failure, incident: str) -> None:
             client=client_address(),
         )
     except StoreUnavailableError:
-        # The login is refused all the same; that it could not be recorded stands in the log.
+        # It is refused all the same; that it could not be recorded stands in the log.
         _LOG.exception("incident %s could not be recorded", incident)
 
 

@@ -2,6 +2,8 @@
 
 import re
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
@@ -32,6 +34,15 @@ from gateway.web.session_pages import end_session, session_name
 
 AGENT_PORTS = (24951, 24952, 24953)
 """Loopback ports on which an agent may wait, the usual one first."""
+_TOLD_ENDS: Mapping[EndReason | None, str] = MappingProxyType(
+    {
+        EndReason.CARD_REMOVED: "login_page.ended_card_removed",
+        EndReason.AGENT_ENDED: "login_page.ended_agent_ended",
+        EndReason.SCREEN_LOCKED: "login_page.ended_screen_locked",
+        EndReason.PRESENCE_LOST: "login_page.ended_presence_lost",
+    }
+)
+"""The texts for ends that the card brought about, which a person did not ask the portal for."""
 _TARGET_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
@@ -65,6 +76,7 @@ def login_pages(parts: Parts) -> Blueprint:
                 seconds=max(0, int((challenge.expires_at - now).total_seconds())),
                 target=_target_url(origin, challenge.target),
                 target_id=target_id,
+                ended=_end_told(parts),
             )
         )
         lifetime = parts.settings.login.pre_session_seconds
@@ -94,7 +106,9 @@ def login_pages(parts: Parts) -> Blueprint:
         completed = parts.challenges.redeem(_code(), pre_hash, now=now)
         if old_session is not None:
             end_session(parts, old_session, EndReason.REPLACED)
-        session_cookie = parts.sessions.create(completed.identity, completed.agent_key, now=now)
+        session_cookie = parts.sessions.create(
+            completed.identity, completed.agent_key, lease=completed.lease, now=now
+        )
         _record_started(parts, session_cookie, completed)
         response = Response(status=303)
         response.headers["Location"] = _target_url(parts.settings.portal.origin, completed.target)
@@ -152,6 +166,15 @@ def _has_session(parts: Parts) -> bool:
     except SessionRequiredError:
         return False
     return True
+
+
+def _end_told(parts: Parts) -> str | None:
+    """Return the text that says why this browser's session ended, where the person may wonder.
+
+    Only the session's own cookie, which nobody can guess, brings it up.
+    """
+    key = session_key(parts)
+    return None if key is None else _TOLD_ENDS.get(parts.sessions.why_ended(key))
 
 
 def _record_started(parts: Parts, session_cookie: bytes, completed: CompletedLogin) -> None:

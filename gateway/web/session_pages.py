@@ -70,9 +70,14 @@ def end_session(parts: Parts, key: bytes, reason: EndReason) -> None:
     :param key: SHA-256 of the cookie.
     """
     if parts.sessions.end(key, reason, now=parts.clock()):
-        parts.audit.record(
-            "session_ended", session=session_name(key), reason=reason, client=client_address()
-        )
+        record_end(parts, key, reason)
+
+
+def record_end(parts: Parts, key: bytes, reason: EndReason) -> None:
+    """Record that the session *key* was ended by this request."""
+    parts.audit.record(
+        "session_ended", session=session_name(key), reason=reason, client=client_address()
+    )
 
 
 def session_name(key: bytes) -> str:

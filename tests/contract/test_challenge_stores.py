@@ -209,6 +209,17 @@ def test_a_wrong_code_is_refused(store: ChallengeStore, code: str) -> None:
     assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.VERIFIED
 
 
+LEASE = "AAECAwQFBgcICQoLDA0ODw"
+
+
+@pytest.mark.parametrize("lease", [LEASE, None], ids=["lease", "no lease"])
+def test_a_code_stands_for_the_lease_that_the_session_is_to_have(
+    store: ChallengeStore, lease: str | None
+) -> None:
+    code = store.complete(taken(store), DOCTOR, lease=lease, now=MOMENT)
+    assert store.redeem(code, BROWSER, now=MOMENT).lease == lease
+
+
 def test_a_code_is_good_once(store: ChallengeStore) -> None:
     code = store.complete(taken(store), DOCTOR, now=MOMENT)
     store.redeem(code, BROWSER, now=MOMENT)

@@ -14,6 +14,19 @@ def shared_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         yield line
 
 
+@pytest.fixture(scope="session")
+def shared_line_without_presence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    with running_line(tmp_path_factory.mktemp("absent"), presence={"mode": "off"}) as line:
+        yield line
+
+
+@pytest.fixture
+def line_without_presence(shared_line_without_presence: Line) -> Line:
+    """Return a gateway whose sessions do without the card, so that hours may pass in silence."""
+    shared_line_without_presence.clock.now = pki.NOW
+    return shared_line_without_presence
+
+
 @pytest.fixture
 def line(shared_line: Line) -> Line:
     """Return the shared gateway with its clock set back; each test has browsers of its own."""

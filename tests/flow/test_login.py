@@ -163,7 +163,8 @@ def test_a_program_without_session_is_told_so(line: Line) -> None:
     assert page.error == ErrorCode.SESSION_REQUIRED
 
 
-def test_a_session_ends_after_an_hour_without_use(line: Line) -> None:
+def test_a_session_ends_after_an_hour_without_use(line_without_presence: Line) -> None:
+    line = line_without_presence
     browser = line.browser()
     with line.desk() as desk:
         line.log_in(browser, desk)
@@ -173,7 +174,8 @@ def test_a_session_ends_after_an_hour_without_use(line: Line) -> None:
     assert not is_in(browser)
 
 
-def test_a_session_in_use_ends_after_four_hours(line: Line) -> None:
+def test_a_session_in_use_ends_after_four_hours(line_without_presence: Line) -> None:
+    line = line_without_presence
     browser = line.browser()
     with line.desk() as desk:
         line.log_in(browser, desk)

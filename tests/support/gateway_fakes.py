@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from cps.authtoken.encoding import b64url_decode
 from cps.authtoken.jwk import AgentKey
+from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken, CardDescription
 from gateway.database import Database
 from gateway.errors import StoreUnavailableError
@@ -145,11 +146,23 @@ class FakedGateway:
 
     def code_for(self, rid: str) -> str:
         """Do the agent's part for *rid* and return the one-time code."""
+        code, _ = self.code_and_lease(rid)
+        return code
+
+    def code_and_lease(self, rid: str) -> tuple[str, str]:
+        """Do the agent's part for *rid* and return the one-time code and the lease's id."""
         assert self.claim(rid).status_code == 200
         answer = self.hand_in(rid)
         assert answer.status_code == 200, answer.text
-        code: str = answer.get_json()["code"]
-        return code
+        terms = answer.get_json()["lease"]
+        return answer.get_json()["code"], "" if terms is None else terms["id"]
+
+    def say(self, lease: str, event: LeaseEvent, counter: int) -> TestResponse:
+        """Tell what happened at the card, as an agent does."""
+        message = LeaseMessage.signed(
+            _private_key(), origin=ORIGIN, lease=lease, counter=counter, event=event
+        )
+        return self.post_json("/_cps/agent/lease", message.to_json())
 
 
 class Browser:
@@ -158,6 +171,9 @@ class Browser:
     def __init__(self, gateway: FakedGateway) -> None:
         self.gateway = gateway
         self.client: FlaskClient = gateway.app.test_client()
+        self.lease = ""
+        """That of the last login."""
+        self._counter = 0
 
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> TestResponse:
         """Open *path* as a top-level navigation."""
@@ -200,10 +216,15 @@ class Browser:
 
     def log_in(self) -> TestResponse:
         """Go through a whole login and return the callback's answer."""
-        code = self.gateway.code_for(self.begin())
+        code, self.lease = self.gateway.code_and_lease(self.begin())
         answer = self.open(f"/_cps/callback?code={code}")
         assert answer.status_code == 303, answer.text
         return answer
+
+    def say(self, event: LeaseEvent) -> TestResponse:
+        """Have this workstation's agent tell what happened at the card."""
+        self._counter += 1
+        return self.gateway.say(self.lease, event, self._counter)
 
     def cookie(self, name: str) -> bytes | None:
         """Return the bytes of one of our cookies."""
@@ -273,10 +294,14 @@ def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway
     )
 
 
-@cache
 def agent_key() -> AgentKey:
     """Return the agent's public key."""
-    return AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
+    return AgentKey.of(_private_key().public_key())
+
+
+@cache
+def _private_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def claim_members(rid: str) -> dict[str, object]:

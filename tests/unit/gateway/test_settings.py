@@ -112,6 +112,11 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             store_seconds = 3
             [audit]
             file = "audit.jsonl"
+            [presence]
+            mode = "off"
+            heartbeat_seconds = 10
+            grace_seconds = 30
+            locked = "end"
             """,
         )
     )

@@ -29,15 +29,37 @@ INSTANT = timedelta(microseconds=1)
 def test_a_session_ends_at_its_limits(age: int, pause: int, reason: EndReason | None) -> None:
     created = MOMENT - age * SECOND
     seen = MOMENT - pause * SECOND
-    assert LIMITS.end_reason(created_at=created, seen_at=seen, now=MOMENT) is reason
+    found = LIMITS.end_reason(created_at=created, seen_at=seen, now=MOMENT, present_until=None)
+    assert found is reason
 
 
 def test_a_limit_is_exact_to_the_microsecond() -> None:
     def reason(pause: timedelta) -> EndReason | None:
-        return LIMITS.end_reason(created_at=MOMENT - pause, seen_at=MOMENT - pause, now=MOMENT)
+        begun = MOMENT - pause
+        return LIMITS.end_reason(created_at=begun, seen_at=begun, now=MOMENT, present_until=None)
 
     assert reason(LIMITS.idle) is EndReason.IDLE
     assert reason(LIMITS.idle - INSTANT) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "pause", "reason"),
+    [
+        pytest.param(INSTANT, 0, None, id="just inside"),
+        pytest.param(0 * SECOND, 0, EndReason.PRESENCE_LOST, id="at its end"),
+        pytest.param(-SECOND, 0, EndReason.PRESENCE_LOST, id="past its end"),
+        pytest.param(-SECOND, 2000, EndReason.PRESENCE_LOST, id="past every limit"),
+        pytest.param(SECOND, 100, EndReason.IDLE, id="idle beside the card"),
+    ],
+)
+def test_a_session_ends_with_its_lease(
+    left: timedelta, pause: int, reason: EndReason | None
+) -> None:
+    begun = MOMENT - pause * SECOND
+    found = LIMITS.end_reason(
+        created_at=begun, seen_at=begun, now=MOMENT, present_until=MOMENT + left
+    )
+    assert found is reason
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import pytest
 
 from gateway.errors import StoreUnavailableError
 from gateway.identity import CardKind, VerifiedIdentity
+from gateway.session.model import EndReason
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
     identity_from_text,
     identity_to_text,
+    reason_from_text,
 )
 from tests.support.logins import DOCTOR, EMPLOYEE, agent_key
 
@@ -72,3 +74,12 @@ def test_a_damaged_identity_lets_nobody_in(text: str) -> None:
 def test_a_damaged_agent_key_lets_nobody_in(text: str) -> None:
     with pytest.raises(StoreUnavailableError):
         agent_key_from_text(text)
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_a_reason_is_read_as_written(reason: EndReason) -> None:
+    assert reason_from_text(str(reason)) is reason
+
+
+def test_a_reason_of_a_newer_gateway_is_none_of_ours() -> None:
+    assert reason_from_text("abducted") is None

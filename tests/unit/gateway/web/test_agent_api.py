@@ -1,4 +1,4 @@
-"""The agent's two requests: what they answer, what they refuse, and what a refusal ends."""
+"""Claim and token: what they answer, what they refuse, and what a refusal ends."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode
+from cps.authtoken.lease import MAX_LEASE_MESSAGE_BYTES
 from cps.authtoken.token import MAX_TOKEN_BYTES
 from gateway.errors import HTTP_STATUS, LoginRejectedError, StoreUnavailableError
 from gateway.identity import VerifiedIdentity
@@ -31,6 +32,7 @@ from tests.support.gateway_fakes import (
 
 CLAIM = "/_cps/agent/claim"
 TOKEN = "/_cps/agent/token"
+LEASE = "/_cps/agent/lease"
 UNKNOWN_RID = "A" * 22
 
 
@@ -163,12 +165,12 @@ def test_claim_that_is_not_strict_json_is_refused(gateway: FakedGateway, body: b
     assert refused(gateway.post_json(CLAIM, body)) == "request_malformed"
 
 
-# --- both requests -------------------------------------------------------------------------------
+# --- every request -------------------------------------------------------------------------------
 
-both = pytest.mark.parametrize("path", [CLAIM, TOKEN], ids=["claim", "token"])
+every = pytest.mark.parametrize("path", [CLAIM, TOKEN, LEASE], ids=["claim", "token", "lease"])
 
 
-@both
+@every
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -190,7 +192,7 @@ def test_another_content_type_is_refused_unread(
     assert gateway.hand_in(rid).status_code == 200
 
 
-@both
+@every
 @pytest.mark.parametrize(
     "header",
     [
@@ -210,7 +212,7 @@ def test_a_browser_cannot_speak_for_the_agent(
     assert gateway.claim(rid).status_code == 200
 
 
-@both
+@every
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
 def test_only_post_is_answered_and_never_with_cors(
     gateway: FakedGateway, path: str, method: str
@@ -226,6 +228,7 @@ LIMITS = pytest.mark.parametrize(
     [
         pytest.param(CLAIM, MAX_CLAIM_BYTES, id="claim"),
         pytest.param(TOKEN, MAX_TOKEN_BYTES, id="token"),
+        pytest.param(LEASE, MAX_LEASE_MESSAGE_BYTES, id="lease"),
     ],
 )
 
@@ -306,14 +309,17 @@ def test_cookies_of_a_browser_mean_nothing_to_the_agent_api(gateway: FakedGatewa
 # --- token ---------------------------------------------------------------------------------------
 
 
-def test_good_token_gets_a_code_and_no_lease(gateway: FakedGateway) -> None:
+def test_good_token_gets_a_code_and_a_lease(gateway: FakedGateway) -> None:
     rid = gateway.browser().begin()
     gateway.claim(rid)
     answer = gateway.hand_in(rid)
     assert answer.status_code == 200
     assert set(answer.get_json()) == {"code", "lease"}
     assert len(answer.get_json()["code"]) == 43
-    assert answer.get_json()["lease"] is None
+    lease = answer.get_json()["lease"]
+    assert set(lease) == {"id", "heartbeat", "grace"}
+    assert len(b64url_decode(lease["id"])) == 16
+    assert (lease["heartbeat"], lease["grace"]) == (20, 60)
 
 
 def test_verifier_decides_on_what_the_store_holds_and_on_one_instant(gateway: FakedGateway) -> None:
