@@ -1,7 +1,8 @@
 """The directory files of a card as values: what ODF, AODF, PrKDF and CDF say.
 
-Of each entry only that is kept which a login uses. Entries of other kinds are passed over; an entry
-of the right kind that makes no sense is an error, because the wrong PIN or key could be used.
+What else a card says of itself is in :mod:`cps.pkcs15.description`. Of each entry only that is kept
+which a login uses. Entries of other kinds are passed over; an entry of the right kind that makes no
+sense is an error, because the wrong PIN or key could be used.
 
 The types are those of ISO/IEC 7816-15; what may be absent is what real cards leave out.
 """
@@ -18,7 +19,9 @@ MAX_PIN_BYTES = 16
 MF_PATH = bytes.fromhex("3F00")
 
 _ODF_PRIVATE_KEYS = 0xA0
+_ODF_PUBLIC_KEYS = 0xA1
 _ODF_CERTIFICATES = 0xA4
+_ODF_DATA_OBJECTS = 0xA7
 _ODF_AUTHENTICATION = 0xA8
 _PIN_REFERENCE = 0x80
 
@@ -57,6 +60,8 @@ class ObjectDirectory:
     authentication: tuple[bytes, ...]
     private_keys: tuple[bytes, ...]
     certificates: tuple[bytes, ...]
+    public_keys: tuple[bytes, ...] = ()
+    data_objects: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,14 +155,18 @@ def object_directory(data: bytes) -> ObjectDirectory:
         _ODF_AUTHENTICATION: [],
         _ODF_PRIVATE_KEYS: [],
         _ODF_CERTIFICATES: [],
+        _ODF_PUBLIC_KEYS: [],
+        _ODF_DATA_OBJECTS: [],
     }
     for entry in lax.entries(data):
         if entry.tag in paths:
-            paths[entry.tag].append(_path(entry.children()))
+            paths[entry.tag].append(path_in(entry.children()))
     return ObjectDirectory(
         authentication=tuple(paths[_ODF_AUTHENTICATION]),
         private_keys=tuple(paths[_ODF_PRIVATE_KEYS]),
         certificates=tuple(paths[_ODF_CERTIFICATES]),
+        public_keys=tuple(paths[_ODF_PUBLIC_KEYS]),
+        data_objects=tuple(paths[_ODF_DATA_OBJECTS]),
     )
 
 
@@ -194,7 +203,7 @@ def absolute(path: bytes, application: bytes) -> bytes:
 
 
 def _pin_object(entry: TLV) -> PINObject:
-    common, identity, attributes = _parts(entry)
+    common, identity, attributes = parts(entry)
     values = list(iterate(lax.required(attributes, lax.SEQUENCE, "PIN attributes").value))
     lengths = [lax.natural(value.value) for value in values if value.tag == lax.INTEGER]
     if not 2 <= len(lengths) <= 3:
@@ -208,8 +217,8 @@ def _pin_object(entry: TLV) -> PINObject:
     pad = lax.first(values, lax.OCTET_STRING)
     parent = lax.first(common, lax.OCTET_STRING)
     return PINObject(
-        label=_label(common),
-        auth_id=_identifier(identity, "PIN"),
+        label=label_in(common),
+        auth_id=identifier_in(identity, "PIN"),
         unblocked_by=parent.value if parent else None,
         unblocks=bool(flags & {PINFlag.UNBLOCKS, PINFlag.SECURITY_OFFICER}),
         reference=_byte(reference, "PIN reference") if reference else 0,
@@ -223,31 +232,34 @@ def _pin_object(entry: TLV) -> PINObject:
 
 
 def _private_key(entry: TLV) -> PrivateKey:
-    common, identity, _ = _parts(entry)
+    common, identity, _ = parts(entry)
     # The usage comes before the access flags, which are of the same type.
     usage = lax.bits(lax.required(identity, lax.BIT_STRING, "key usage").value)
     reference = lax.first(identity, lax.INTEGER)
     return PrivateKey(
-        label=_label(common),
-        id=_identifier(identity, "key"),
+        label=label_in(common),
+        id=identifier_in(identity, "key"),
         usage=usage,
         reference=_byte(reference, "key reference") if reference else None,
-        auth_id=_identifier(common, "PIN of the key") if _has(common, lax.OCTET_STRING) else None,
+        auth_id=identifier_in(common, "PIN of the key") if _has(common, lax.OCTET_STRING) else None,
     )
 
 
 def _certificate(entry: TLV) -> CertificateEntry:
-    common, identity, attributes = _parts(entry)
+    common, identity, attributes = parts(entry)
     values = lax.required(attributes, lax.SEQUENCE, "certificate attributes").children()
     return CertificateEntry(
-        id=_identifier(identity, "certificate"),
-        label=_label(common),
-        path=_path(values),
+        id=identifier_in(identity, "certificate"),
+        label=label_in(common),
+        path=path_in(values),
     )
 
 
-def _parts(entry: TLV) -> tuple[list[TLV], list[TLV], list[TLV]]:
-    """Return an entry's common part, the part of its class, and that of its type."""
+def parts(entry: TLV) -> tuple[list[TLV], list[TLV], list[TLV]]:
+    """Return an entry's common part, the part of its class, and that of its type.
+
+    :raises ValueError: where it has not these parts.
+    """
     children = entry.children()
     common, identity = children[:2]
     if common.tag != lax.SEQUENCE or identity.tag != lax.SEQUENCE:
@@ -256,8 +268,11 @@ def _parts(entry: TLV) -> tuple[list[TLV], list[TLV], list[TLV]]:
     return common.children(), identity.children(), attributes.children()
 
 
-def _path(objects: list[TLV]) -> bytes:
-    """Return the path in *objects*: SEQUENCE { OCTET STRING, ... }."""
+def path_in(objects: list[TLV]) -> bytes:
+    """Return the path in *objects*: SEQUENCE { OCTET STRING, ... }.
+
+    :raises ValueError: where there is none.
+    """
     parts = lax.required(objects, lax.SEQUENCE, "path").children()
     path = lax.required(parts, lax.OCTET_STRING, "path").value
     if not 2 <= len(path) <= MAX_PATH_BYTES or len(path) % 2:
@@ -265,14 +280,20 @@ def _path(objects: list[TLV]) -> bytes:
     return path
 
 
-def _identifier(objects: list[TLV], name: str) -> bytes:
+def identifier_in(objects: list[TLV], name: str) -> bytes:
+    """Return the identifier in *objects*: OCTET STRING.
+
+    :param name: of what, for the error.
+    :raises ValueError: where there is none, or one of a length that none has.
+    """
     identifier = lax.required(objects, lax.OCTET_STRING, f"{name}: identifier").value
     if not 1 <= len(identifier) <= MAX_ID_BYTES:
         raise ValueError(f"{name}: an identifier of {len(identifier)} bytes")
     return identifier
 
 
-def _label(common: list[TLV]) -> str:
+def label_in(common: list[TLV]) -> str:
+    """Return the label in the common part of an entry, empty where there is none."""
     label = lax.first(common, lax.UTF8_STRING)
     return label.value.decode("utf-8", "replace") if label else ""
 

@@ -94,26 +94,30 @@ def certificate_entry(
 
 
 @pytest.mark.parametrize(
-    ("odf", "prefix"),
+    ("odf", "prefix", "public_keys"),
     [
         pytest.param(
             "A80A300804063F0000017001 A00A300804063F0000017002 A10A300804063F0000017004"
             "A40A300804063F0000017005 A70A300804063F0000017006",
             "3F000001",
+            ["7004"],
             id="absolute paths",
         ),
         pytest.param(
             "A806300404027001 A006300404027002 A406300404027005 A706300404027006",
             "",
+            [],
             id="relative paths",
         ),
     ],
 )
-def test_the_odf_names_the_other_files(odf: str, prefix: str) -> None:
+def test_the_odf_names_the_other_files(odf: str, prefix: str, public_keys: list[str]) -> None:
     assert directory.object_directory(bytes.fromhex(odf)) == ObjectDirectory(
         authentication=(bytes.fromhex(prefix + "7001"),),
         private_keys=(bytes.fromhex(prefix + "7002"),),
         certificates=(bytes.fromhex(prefix + "7005"),),
+        public_keys=tuple(bytes.fromhex(prefix + path) for path in public_keys),
+        data_objects=(bytes.fromhex(prefix + "7006"),),
     )
 
 
