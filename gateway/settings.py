@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cps.authtoken.token import MAX_TOKEN_BYTES
@@ -35,7 +35,7 @@ from gateway.settings_checks import (
 )
 from gateway.settings_edge import EdgeSettings, edge_contradictions
 from gateway.settings_presence import PresenceSettings, presence_contradictions
-from gateway.settings_revocation import RevocationSettings
+from gateway.settings_revocation import Moment, RevocationSettings
 
 MAX_RUNTIME_DIR_BYTES = 90
 """Longest folder for sockets: a Unix socket's whole path has at most 107 bytes on Linux."""
@@ -91,7 +91,7 @@ class TrustSettings(_Table):
     refresh_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3600
     """Time between two looks at the addresses of lists, seconds, 60 to 86400, default 3600 (1 h).
     """
-    grace_until: AwareDatetime | None = None
+    grace_until: Moment | None = None
     """Until then lists count that ended at most a week ago; TOML date and time with its zone. For
     emergencies: every login that needs it says so in the audit log. Default: none."""
     policies: Annotated[tuple[PolicyIdentifier, ...], Field(strict=False)] = ()

@@ -1,9 +1,17 @@
 """``[[trust.revocation]]``: where the revocation data of one authority comes from."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
 from gateway.settings_checks import InputFile
 
@@ -48,6 +56,18 @@ def _require_address(value: str, schemes: tuple[str, ...]) -> str:
     return value
 
 
+def _read_moment(value: object) -> object:
+    """Read a date and time that was written as text: so it goes from one process to another."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as exc:
+        raise ValueError(f"{value!r} is not a date and time") from exc
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read_moment)]
+"""A date and time with its zone."""
 ListAddress = Annotated[str, AfterValidator(_require_list_address)]
 ResponderAddress = Annotated[str, AfterValidator(_require_responder_address)]
 

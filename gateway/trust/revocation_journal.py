@@ -31,6 +31,8 @@ class SourceJournal:
     etag: str | None = None
     """What that server calls the list in use."""
     last_modified: str | None = None
+    digest: str | None = None
+    """SHA-256 of the list in use as it came."""
     number: int | None = None
     """Number and date of the newest list that was ever taken: never again an older one."""
     this_update: datetime | None = None
@@ -78,6 +80,7 @@ class SourceJournal:
         fresh: RevocationList,
         *,
         now: datetime,
+        digest: str | None = None,
         address: str | None = None,
         etag: str | None = None,
         last_modified: str | None = None,
@@ -86,6 +89,7 @@ class SourceJournal:
         return replace(
             self.unchanged(now=now),
             taken_at=now,
+            digest=digest,
             address=address,
             etag=etag,
             last_modified=last_modified,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
@@ -77,9 +77,9 @@ class RevocationList:
     scope: x509.IssuingDistributionPoint | None
     """What the list is limited to."""
     key_identifier: x509.AuthorityKeyIdentifier | None
-    tables: Mapping[str, SerialTable]
+    tables: Mapping[str, SerialTable] = field(repr=False)
     """The entries, by whose certificates they are about; values are a :class:`Reason`."""
-    frame: bytes
+    frame: bytes = field(repr=False)
     """DER of the list without its entries; its signature is worth nothing any more."""
 
     @classmethod
@@ -244,15 +244,17 @@ class RevocationList:
         Only certificates of the signer itself are looked for.
         """
         here = self.tables[_OWN]
-        unchanged = set(here.records())
         return [
             record
-            for record in older.tables[_OWN].records()
-            if record not in unchanged
-            and is_permanent({Reason(record[-1])})
+            for record in older.tables[_OWN].missing_from(here)
+            if is_permanent({Reason(record[-1])})
             # It may stand here with another reason.
-            and not is_permanent(Reason(v[0]) for v in here.find(decode_serial(record)))
+            and not self.lists_for_good(decode_serial(record))
         ]
+
+    def lists_for_good(self, serial: int) -> bool:
+        """Return whether the signer's certificate with that number is revoked, and not on hold."""
+        return is_permanent(Reason(value[0]) for value in self.tables[_OWN].find(serial))
 
     def reasons(self, certificate: x509.Certificate, issuer: x509.Certificate) -> set[Reason]:
         """Return why the list names *certificate*; nothing where it does not.

@@ -151,6 +151,18 @@ def refresher_problems(settings: Settings, store: TrustStore, now: datetime) -> 
     return problems
 
 
+def is_weak(lists: Sequence[RevocationList], now: datetime) -> bool:
+    """Return whether no complete list among *lists* will do for a while.
+
+    :param lists: those of one authority.
+    :param now: aware UTC.
+    """
+    return not any(
+        each.base_number is None and each.is_in_force(now) and not _is_overdue(each, now)
+        for each in lists
+    )
+
+
 def _is_overdue(each: RevocationList, now: datetime) -> bool:
     return now > each.this_update + ALARM_AT * (each.next_update - each.this_update)
 

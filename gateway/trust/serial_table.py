@@ -12,6 +12,8 @@ from typing import Self, TypeAlias
 SERIAL_BYTES = 21
 """Two's complement: the 20 bytes that the standard allows, of either sign, and one to spare."""
 
+_STRIDE_RECORDS = 64
+
 Memory: TypeAlias = bytes | mmap.mmap
 """Where records lie: in this process, or in a file that is mapped."""
 
@@ -75,6 +77,31 @@ class SerialTable:
         size = SERIAL_BYTES + self.value_bytes
         packed = self.packed()
         return [packed[at : at + size] for at in range(0, len(packed), size)]
+
+    def missing_from(self, other: Self) -> list[bytes]:
+        """Return the records that *other*, a table of the same kind, does not have as they are.
+
+        Both are walked side by side, and in long strides where they are equal, which two lists
+        that follow each other are nearly everywhere.
+        """
+        size = SERIAL_BYTES + self.value_bytes
+        stride = _STRIDE_RECORDS * size
+        ours, theirs = self.packed(), other.packed()
+        here = there = 0
+        missing = []
+        while here < len(ours):
+            if ours[here : here + stride] == theirs[there : there + stride]:
+                here, there = here + stride, there + stride
+                continue
+            record, candidate = ours[here : here + size], theirs[there : there + size]
+            if record == candidate:
+                here, there = here + size, there + size
+            elif candidate and candidate < record:
+                there += size
+            else:
+                missing.append(record)
+                here += size
+        return missing
 
 
 def encode_serial(serial: int) -> bytes:

@@ -86,6 +86,14 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
     return True
 
 
+def read_certificate(file: Path) -> x509.Certificate:
+    """Return the one certificate in *file*, PEM or DER.
+
+    :raises ValueError: where there is anything else, or more.
+    """
+    return load_certificate(_one_certificate(_read(file)))
+
+
 def _load_anchor(file: Path, *, environment: Environment, now: datetime) -> x509.Certificate:
     key = "trust.anchors"
     anchor = _load_authority(file, key, environment=environment, now=now)
@@ -110,7 +118,7 @@ def _load_authority(
     file: Path, key: str, *, environment: Environment, now: datetime
 ) -> x509.Certificate:
     try:
-        certificate = load_certificate(_one_certificate(_read(file)))
+        certificate = read_certificate(file)
         require_authority(certificate)
         _require_dates(certificate, now)
     except ValueError as exc:

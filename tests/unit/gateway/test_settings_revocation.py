@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_table_is_of_an_authority_that_is_trusted(folder: Path) -> None:
     [
         pytest.param("2026-12-01T08:00:00", id="no zone"),
         pytest.param("2026-12-01", id="date alone"),
-        pytest.param('"2026-12-01T08:00:00Z"', id="text"),
+        pytest.param('"soon"', id="text"),
+        pytest.param('"2026-12-01T08:00:00"', id="text without zone"),
         pytest.param("3", id="number"),
     ],
 )
@@ -91,6 +93,13 @@ def test_grace_has_a_date_and_time_with_its_zone(folder: Path, value: str) -> No
     assert set(faults(folder, with_line("trust", f"grace_until = {value}"))) == {
         "trust.grace_until"
     }
+
+
+def test_settings_go_to_another_process_as_they_are(folder: Path) -> None:
+    text = with_line("trust", "grace_until = 2026-12-01T08:00:00+01:00", MINIMAL) + TABLE + CRL
+    settings = Settings.load(write(folder, text))
+    order = settings.model_dump_json(exclude_unset=True)
+    assert Settings.model_validate(json.loads(order)) == settings
 
 
 @pytest.mark.parametrize(

@@ -63,3 +63,31 @@ def test_a_table_begins_where_it_is_said_to() -> None:
 @given(st.lists(SERIALS, unique=True, max_size=40))
 def test_records_come_back_as_they_went_in(serials: list[int]) -> None:
     assert set(map(decode_serial, table(*serials).records())) == set(serials)
+
+
+@given(st.sets(SERIALS, max_size=300), st.sets(SERIALS, max_size=20), st.sets(SERIALS, max_size=20))
+def test_what_another_table_does_not_have_is_missing_from_it(
+    common: set[int], ours: set[int], theirs: set[int]
+) -> None:
+    one, other = (
+        SerialTable.of([encode_serial(each) + b"a" for each in serials], value_bytes=1)
+        for serials in (common | ours, common | theirs)
+    )
+    missing = one.missing_from(other)
+    assert set(map(decode_serial, missing)) == ours - theirs - common
+    assert len(missing) == len(set(missing))
+
+
+def test_a_record_with_another_value_is_missing() -> None:
+    one = SerialTable.of([encode_serial(5) + b"a", encode_serial(6) + b"a"], value_bytes=1)
+    other = SerialTable.of([encode_serial(5) + b"b", encode_serial(6) + b"a"], value_bytes=1)
+    assert one.missing_from(other) == [encode_serial(5) + b"a"]
+    assert other.missing_from(one) == [encode_serial(5) + b"b"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 129])
+def test_equal_tables_miss_nothing_and_an_empty_one_everything(count: int) -> None:
+    one = table(*range(count))
+    assert one.missing_from(one) == []
+    assert one.missing_from(table()) == one.records()
+    assert table().missing_from(one) == []
