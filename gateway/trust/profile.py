@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -51,6 +51,8 @@ _TOKEN_ID = re.compile(r"8025000001/([0-9]{10})")
 _SPECIALITY = re.compile(r"[0-9A-Z]{1,10}")
 _UPN_DOMAIN = "carte-cps.fr"
 _MAX_UPN_CHARACTERS = 128
+_Fields: TypeAlias = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
+"""Each extension's value, by its OID."""
 _T = TypeVar("_T")
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -84,15 +86,16 @@ def require_authentication_profile(
         that is not such a card of such a person, CERT_MALFORMED for contents that cannot be read.
     """
     require_purpose(leaf)
-    _require_category(leaf, environment)
-    kind = _card_kind(leaf)
+    fields = {each.oid: each.value for each in leaf.extensions}
+    _require_category(fields, environment)
+    kind = _card_kind(fields)
     holder = read_holder(leaf.subject)
     return CardProfile(
         kind=kind,
-        card_number=_card_number(leaf),
-        profession=_profession(leaf, kind),
-        future_profession=_future_profession(leaf, kind),
-        specialities=_specialities(leaf),
+        card_number=_card_number(fields),
+        profession=_profession(fields, kind),
+        future_profession=_future_profession(fields, kind),
+        specialities=_specialities(fields),
         holder=holder,
         upn_mismatch=_upn_mismatch(leaf, holder.national_id),
     )
@@ -133,32 +136,32 @@ def _required_purpose(leaf: x509.Certificate, kind: type[_Extension]) -> _Extens
     return found.value
 
 
-def _require_category(leaf: x509.Certificate, environment: Environment) -> None:
-    value = _decode(bytes, _required(leaf, CARD_CATEGORY), "card category")
+def _require_category(fields: _Fields, environment: Environment) -> None:
+    value = _decode(bytes, _required(fields, CARD_CATEGORY), "card category")
     if value != CATEGORIES[environment]:
         raise LoginRejectedError(
             ErrorCode.CERT_TYPE, f"category {value.hex()} where environment is {environment}"
         )
 
 
-def _card_kind(leaf: x509.Certificate) -> CardKind:
-    code = _decode(int, _required(leaf, CARD_TYPE), "card type")
+def _card_kind(fields: _Fields) -> CardKind:
+    code = _decode(int, _required(fields, CARD_TYPE), "card type")
     try:
         return CardKind(code)
     except ValueError as exc:
         raise LoginRejectedError(ErrorCode.CERT_TYPE, "card type outside table G02") from exc
 
 
-def _card_number(leaf: x509.Certificate) -> str:
-    text = _decode(asn1.PrintableString, _required(leaf, TOKEN_ID), "token id").as_str()
+def _card_number(fields: _Fields) -> str:
+    text = _decode(asn1.PrintableString, _required(fields, TOKEN_ID), "token id").as_str()
     match = _TOKEN_ID.fullmatch(text)
     if match is None:
         raise LoginRejectedError(ErrorCode.CERT_TYPE, "token id: not the number of a card")
     return match.group(1)
 
 
-def _profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
-    der = _optional(leaf, PROFESSION)
+def _profession(fields: _Fields, kind: CardKind) -> int | None:
+    der = _optional(fields, PROFESSION)
     if (der is not None) != (kind is CardKind.CPS):
         raise LoginRejectedError(
             ErrorCode.CERT_TYPE, f"a {kind.name} {'without' if der is None else 'with'} profession"
@@ -166,8 +169,8 @@ def _profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
     return None if der is None else _profession_code(der, "profession")
 
 
-def _future_profession(leaf: x509.Certificate, kind: CardKind) -> int | None:
-    der = _optional(leaf, FUTURE_PROFESSION)
+def _future_profession(fields: _Fields, kind: CardKind) -> int | None:
+    der = _optional(fields, FUTURE_PROFESSION)
     if der is None:
         return None
     if kind is not CardKind.CPF:
@@ -182,8 +185,8 @@ def _profession_code(der: bytes, what: str) -> int:
     return code
 
 
-def _specialities(leaf: x509.Certificate) -> tuple[str, ...]:
-    der = _optional(leaf, SPECIALITIES)
+def _specialities(fields: _Fields) -> tuple[str, ...]:
+    der = _optional(fields, SPECIALITIES)
     if der is None:
         return ()
     try:
@@ -222,8 +225,8 @@ def _principal_name(der: bytes) -> str:
     return name if readable else "(unreadable)"
 
 
-def _required(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes:
-    der = _optional(leaf, oid)
+def _required(fields: _Fields, oid: x509.ObjectIdentifier) -> bytes:
+    der = _optional(fields, oid)
     if der is None:
         raise LoginRejectedError(
             ErrorCode.CERT_TYPE, f"no extension {oid.dotted_string}, so not a card's certificate"
@@ -231,12 +234,9 @@ def _required(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes:
     return der
 
 
-def _optional(leaf: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
-    try:
-        value = leaf.extensions.get_extension_for_oid(oid).value
-    except x509.ExtensionNotFound:
-        return None
-    return value.public_bytes()
+def _optional(fields: _Fields, oid: x509.ObjectIdentifier) -> bytes | None:
+    value = fields.get(oid)
+    return None if value is None else value.public_bytes()
 
 
 def _decode(kind: type[_T], der: bytes, what: str) -> _T:
