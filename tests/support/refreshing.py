@@ -1,7 +1,7 @@
 """A refresher's work step by step, against a published authority, at a clock that tests set."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ class Refreshing:
         nonce: str = "required",
         designated: Iterable[x509.Certificate] = (),
         files: Iterable[Path] = (),
+        more: Mapping[str, object] | None = None,
     ) -> None:
         self.now = pki.NOW
         self.folder = RevocationFolder(
@@ -53,6 +54,7 @@ class Refreshing:
             nonce=nonce,
             designated=designated,
             files=files,
+            more=more,
         )
         self._runner = asyncio.Runner()
         self._held = AsyncExitStack()
