@@ -83,15 +83,13 @@ class VPCDReader:
         seen = False
         while not self._stopped.is_set():
             try:
-                message = _receive(connection)
+                self._answer(connection, _receive(connection))
             except TimeoutError as exc:
                 raise CardBusyError("another card is in the virtual reader") from exc
             except OSError as exc:
                 if self._stopped.is_set():
                     return
                 raise NoServiceError("the virtual reader went away") from exc
-            try:
-                self._answer(connection, message)
             except CardRemovedError:
                 return
             if not seen:

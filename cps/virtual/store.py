@@ -11,59 +11,54 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cps import tlv
-from cps.authtoken.catalogue import text
-from cps.errors import CardDataError
-from cps.issuer import oids
+from cps.atr import CardType
 from cps.issuer.commands import system_clock
 from cps.issuer.folder import AuthorityFolder
 from cps.issuer.leaf import Holder, LeafRequest, Purpose
-from cps.issuer.numbers import luhn_digit, rpps_national_id
 from cps.simulator.cio import PIN_DIGITS, PUK_DIGITS
 from cps.simulator.image import CardImage
 from cps.simulator.personalise import (
-    AUTHENTICATION_CERTIFICATE,
     Person,
     personalise_cps3,
+    personalise_cps4,
     require_digits,
 )
 from cps.simulator.security import PIN_REFERENCE
 from cps.simulator.tree import Credential
+from cps.virtual.description import VirtualCard, describe
+from cps.virtual.errors import VirtualCardError as VirtualCardError  # callers find it here
+from cps.virtual.holders import CardKind, make_holder
 
 TEST_PIN = "1234"
 TEST_PUK = "12345678"
 
-# Numbers that no real card and no real person has.
+# Numbers that no real card has.
 CARD_NUMBER_PREFIX = "2899"
 SERIAL_PREFIX = "28"
-RPPS_PREFIX = "9990"
-RPPS_DIGITS = 11
 RANDOM_DIGITS = 6
 
 SUFFIX = ".json"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-MAX_NAME_LENGTH = 60
+MAX_STEM_LENGTH = 60
 MAX_CARDS = 1000
 KEY_BITS = 2048
-
-
-class VirtualCardError(Exception):
-    """What was asked of the folder of cards cannot be done; the text says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualCard:
-    """One card of the folder, as ``cps virtual list`` shows it."""
-
-    name: str
-    national_id: str
-    card_number: str
-    tries_left: int
 
 
 def generate_key() -> rsa.RSAPrivateKey:
     """Return a new key of a card's length."""
     return rsa.generate_private_key(65537, KEY_BITS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Edition:
+    """What all certificates of a new card have in common."""
+
+    authority: AuthorityFolder
+    holder: Holder
+    kind: CardKind
+    card_number: str
+    not_before: datetime
+    not_after: datetime | None
 
 
 class VirtualCards:
@@ -80,7 +75,7 @@ class VirtualCards:
         clock: Callable[[], datetime] = system_clock,
         keys: Callable[[], rsa.RSAPrivateKey] = generate_key,
     ) -> None:
-        self._home = home
+        self.home = home
         self._clock = clock
         self._keys = keys
 
@@ -90,60 +85,54 @@ class VirtualCards:
         *,
         family_name: str,
         given_name: str,
-        profession: int,
+        profession: int | None = None,
         rpps: str | None = None,
         pin: str = TEST_PIN,
         puk: str = TEST_PUK,
+        kind: CardKind = CardKind.CPS,
+        generation: CardType = CardType.CPS3,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
     ) -> Path:
-        """Make a CPS3 card and return its file; its name is made of the holder's.
+        """Make a card and return its file; its name is made of the holder's.
 
-        :param profession: code of table G15.
+        :param profession: code of table G15, for a CPF of table G16; none for an employee.
         :param rpps: 11 digits with a right check digit; an unused one where absent.
         :param pin: 4 digits.
         :param puk: 8 digits.
+        :param generation: CPS3 or CPS4.
+        :param not_before: aware; now where absent.
+        :param not_after: aware; three years later where absent.
         :raises VirtualCardError: for a value no card can have, or a full folder or authority.
         """
-        _require_name("family name", family_name)
-        _require_name("given name", given_name)
         try:
             require_digits("PIN", pin, PIN_DIGITS)
             require_digits("PUK", puk, PUK_DIGITS)
         except ValueError as exc:
             raise VirtualCardError(str(exc)) from exc
+        not_before = not_before or self._clock()
+        if not_after is not None and not_after <= not_before:
+            raise VirtualCardError("a card is valid to a later moment than it is valid from")
         card_number = self._unused_card_number(authority)
         number = card_number.removeprefix(CARD_NUMBER_PREFIX)
-        holder = Holder(
-            national_id=_national_id(rpps, number),
+        holder = make_holder(
+            kind=kind,
             family_name=family_name,
             given_name=given_name,
-            title=_title(profession),
             profession=profession,
+            rpps=rpps,
+            number=number,
         )
-        made_at = self._clock()
-
-        def credential(purpose: Purpose) -> Credential:
-            key = self._keys()
-            request = LeafRequest(
-                holder=holder,
-                public_key=key.public_key(),
-                card_number=card_number,
-                not_before=made_at,
-                purpose=purpose,
-            )
-            return Credential(certificate=authority.issue(request), key=key)
-
-        image = personalise_cps3(
-            serial=SERIAL_PREFIX + number,
+        edition = _Edition(
+            authority=authority,
+            holder=holder,
+            kind=kind,
             card_number=card_number,
-            person=Person(family_name=family_name, given_name=given_name),
-            authentication=credential(Purpose.AUTHENTICATION),
-            signature=credential(Purpose.SIGNATURE),
-            technical=credential(Purpose.TECHNICAL),
-            pin=pin,
-            puk=puk,
-            made_at=made_at,
+            not_before=not_before,
+            not_after=not_after,
         )
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        image = self._personalise(edition, generation, SERIAL_PREFIX + number, pin, puk)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._unused_path(f"{family_name} {given_name}")
         image.write(path)
         return path
@@ -153,9 +142,9 @@ class VirtualCards:
 
         :raises VirtualCardError: where there is no such card.
         """
-        path = self._home / (name + SUFFIX)
+        path = self.home / (name + SUFFIX)
         if not NAME.fullmatch(name) or not path.is_file():
-            raise VirtualCardError(f"no card {name!r} in {self._home}")
+            raise VirtualCardError(f"no card {name!r} in {self.home}")
         return path
 
     def cards(self) -> list[VirtualCard]:
@@ -163,7 +152,109 @@ class VirtualCards:
 
         :raises CardDataError: for a damaged file.
         """
-        return [_describe(path) for path in sorted(self._home.glob("[a-z0-9]*" + SUFFIX))]
+        paths = sorted(self.home.glob("[a-z0-9]*" + SUFFIX), key=lambda path: path.stem)
+        return [describe(path) for path in paths]
+
+    def card(self, name: str) -> VirtualCard:
+        """Return one card.
+
+        :raises VirtualCardError: where there is no such card.
+        :raises CardDataError: for a damaged file.
+        """
+        return describe(self.path(name))
+
+    def block(self, name: str) -> None:
+        """Take every try of a card's PIN.
+
+        :raises VirtualCardError: where there is no such card.
+        :raises CardBusyError: where a process runs it.
+        """
+        with CardImage.open(self.path(name)) as image:
+            for entry in image.reference_data:
+                if entry.reference == PIN_REFERENCE:
+                    entry.tries_left = 0
+            image.commit()
+
+    def unblock(self, name: str) -> None:
+        """Give every try of a card's PIN and PUK back; both stay as they are.
+
+        :raises VirtualCardError: where there is no such card.
+        :raises CardBusyError: where a process runs it.
+        """
+        with CardImage.open(self.path(name)) as image:
+            for entry in image.reference_data:
+                entry.tries_left = entry.tries_maximum
+            image.commit()
+
+    def revoke(
+        self, name: str, authority: AuthorityFolder, reason: x509.ReasonFlags | None = None
+    ) -> int:
+        """Revoke a card's certificates, write new lists, and return how many it were.
+
+        :raises VirtualCardError: where there is no such card, the authority did not issue it, or
+            all of its certificates are revoked already.
+        """
+        card = self.card(name)
+        serials = set(card.certificate_serials.values())
+        issued = [entry for entry in authority.issued() if entry.serial in serials]
+        if not issued:
+            raise VirtualCardError(f"the authority in {authority.path} did not issue {name}")
+        good = [entry for entry in issued if entry.revoked_at is None]
+        if not good:
+            raise VirtualCardError(f"{name} is revoked already")
+        for entry in good:
+            authority.revoke(entry.serial, now=self._clock(), reason=reason)
+        return len(good)
+
+    def delete(self, name: str) -> None:
+        """Delete a card for good.
+
+        :raises VirtualCardError: where there is no such card.
+        :raises CardBusyError: where a process runs it.
+        """
+        CardImage.open(self.path(name)).delete()
+
+    def _personalise(
+        self, edition: _Edition, generation: CardType, serial: str, pin: str, puk: str
+    ) -> CardImage:
+        holder = edition.holder
+        person = Person(family_name=holder.family_name, given_name=holder.given_name)
+        authentication = self._credential(edition, Purpose.AUTHENTICATION)
+        signature = self._credential(edition, Purpose.SIGNATURE)
+        if generation is CardType.CPS4:
+            return personalise_cps4(
+                serial=serial,
+                card_number=edition.card_number,
+                person=person,
+                authentication=authentication,
+                signature=signature,
+                pin=pin,
+                puk=puk,
+            )
+        return personalise_cps3(
+            serial=serial,
+            card_number=edition.card_number,
+            person=person,
+            authentication=authentication,
+            signature=signature,
+            technical=self._credential(edition, Purpose.TECHNICAL),
+            pin=pin,
+            puk=puk,
+            made_at=edition.not_before,
+        )
+
+    def _credential(self, edition: _Edition, purpose: Purpose) -> Credential:
+        key = self._keys()
+        request = LeafRequest(
+            holder=edition.holder,
+            public_key=key.public_key(),
+            card_number=edition.card_number,
+            not_before=edition.not_before,
+            not_after=edition.not_after,
+            purpose=purpose,
+            card_type=edition.kind.code,
+        )
+        return Credential(certificate=edition.authority.issue(request), key=key)
 
     def _unused_card_number(self, authority: AuthorityFolder) -> str:
         used = {entry.card_number for entry in authority.issued()}
@@ -177,55 +268,13 @@ class VirtualCards:
     def _unused_path(self, names: str) -> Path:
         stem = _plain(names)
         for count in range(1, MAX_CARDS + 1):
-            path = self._home / f"{stem if count == 1 else f'{stem}-{count}'}{SUFFIX}"
+            path = self.home / f"{stem if count == 1 else f'{stem}-{count}'}{SUFFIX}"
             if not path.exists():
                 return path
-        raise VirtualCardError(f"{self._home} holds {MAX_CARDS} cards of that name")
-
-
-def _describe(path: Path) -> VirtualCard:
-    image = CardImage.read(path)
-    try:
-        certificate = x509.load_der_x509_certificate(image.content(AUTHENTICATION_CERTIFICATE))
-        token = certificate.extensions.get_extension_for_oid(oids.TOKEN_ID).value.public_bytes()
-        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return VirtualCard(
-            name=path.stem,
-            national_id=str(names[0].value),
-            card_number=tlv.read(token)[0].value.decode("ascii").rpartition("/")[2],
-            tries_left=next(
-                entry.tries_left
-                for entry in image.reference_data
-                if entry.reference == PIN_REFERENCE
-            ),
-        )
-    except (ValueError, LookupError, StopIteration, x509.ExtensionNotFound) as exc:
-        raise CardDataError(f"{path}: not a card made here") from exc
-
-
-def _national_id(rpps: str | None, number: str) -> str:
-    if rpps is None:
-        return rpps_national_id(RPPS_PREFIX + number)
-    if len(rpps) != RPPS_DIGITS or not (rpps.isascii() and rpps.isdecimal()):
-        raise VirtualCardError(f"an RPPS number has {RPPS_DIGITS} digits")
-    if luhn_digit(rpps[:-1]) != rpps[-1]:
-        raise VirtualCardError("the RPPS number's check digit is wrong")
-    return rpps_national_id(rpps[:-1])
-
-
-def _require_name(what: str, name: str) -> None:
-    if not (1 <= len(name) <= MAX_NAME_LENGTH and name.isprintable() and name.strip() == name):
-        raise VirtualCardError(f"a {what} has 1 to {MAX_NAME_LENGTH} printable characters")
-
-
-def _title(profession: int) -> str:
-    try:
-        return text(f"profession.{profession}", "fr")
-    except KeyError:
-        raise VirtualCardError(f"no profession has the code {profession}") from None
+        raise VirtualCardError(f"{self.home} holds {MAX_CARDS} cards of that name")
 
 
 def _plain(names: str) -> str:
     """Return *names* in small plain letters and digits joined by hyphens."""
     folded = unicodedata.normalize("NFKD", names).encode("ascii", "ignore").decode("ascii").lower()
-    return "-".join(re.findall("[a-z0-9]+", folded))[:MAX_NAME_LENGTH].strip("-") or "card"
+    return "-".join(re.findall("[a-z0-9]+", folded))[:MAX_STEM_LENGTH].strip("-") or "card"

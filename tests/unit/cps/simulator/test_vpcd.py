@@ -205,6 +205,30 @@ def test_a_mute_card_gives_empty_answers(reader: Reader) -> None:
     assert reader.ask(b"\x04") == reader.card.atr
 
 
+class StoppingCard(SoftwareCard):
+    """A card that is stopped while it is at work, so that its answer finds nobody."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(cards.image())
+        self._reader = reader
+
+    def execute(self, command: bytes) -> bytes:
+        self._reader.vpcd.stop()
+        return super().execute(command)
+
+
+def test_stopping_in_the_middle_of_a_command_is_as_clean(reader: Reader) -> None:
+    port = reader.server.getsockname()[1]
+    reader.vpcd = VPCDReader(StoppingCard(reader), port=port)
+    reader.start()
+    reader.send(b"\x01")
+
+    reader.send(STATUS)
+    reader.join()
+
+    assert reader.failure is None
+
+
 def test_a_reader_that_goes_away_is_told(reader: Reader) -> None:
     reader.start()
     reader.ask(b"\x04")

@@ -4,18 +4,28 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import pytest
+from cryptography import x509
 
+from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR, CPS4_T0_ATR
 from cps.issuer.folder import AuthorityFolder
 from cps.issuer.hierarchy import HierarchyKeys
+from cps.simulator.faults import GARBAGE
 from cps.simulator.image import CardImage
+from cps.simulator.timing import TimedCard
+from cps.virtual import commands, insertion
 from cps.virtual.commands import add_commands
+from cps.virtual.control import ask
+from cps.virtual.insertion import REMOVE
 from tests.support import cards, pki
+from tests.support.virtual_reader import LoneReader, lone_reader
 
 SECONDS = 5
+STATUS = bytes.fromhex("0020000100")
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def card(home: Path) -> Path:
 
 def run(*arguments: object) -> int:
     parser = argparse.ArgumentParser()
-    add_commands(parser.add_subparsers(required=True))
+    add_commands(parser.add_subparsers(required=True), clock=lambda: pki.NOW)
     options = parser.parse_args(["virtual", *map(str, arguments)])
     code: int = options.run(options)
     return code
@@ -57,8 +67,111 @@ def test_a_card_is_made_and_listed(
 
     assert run("list", "--home", home) == 0
     listed = capsys.readouterr().out
-    assert listed.startswith("exemple-camille  899900000011  card 2899")
-    assert listed.endswith("PIN tries left: 3\n")
+    assert listed.startswith("exemple-camille  CPS3 CPS  899900000011  card 2899")
+    assert listed.endswith("  valid 2026-11-23 to 2029-11-23  PIN tries left: 3\n")
+
+
+def test_a_card_of_each_generation_kind_and_validity_is_made(
+    home: Path, authority: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("--family-name", "EXEMPLE", "--given-name", "CAMILLE", "--home", home)
+    common = ("new", *names, "--authority", authority)
+    cps4 = ("--generation", "cps4", "--profession", "60", "--valid-to", "2026-12-24")
+    past = ("--type", "CPF", "--profession", "10", "--valid-from", "2020-01-02")
+
+    assert run(*common, *cps4) == 0
+    assert run(*common, *past, "--valid-to", "2021-01-02") == 0
+    assert run(*common, "--type", "CPE", "--valid-from", "2027-01-01") == 0
+    capsys.readouterr()
+    assert run("list", "--home", home) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "CPS4 CPS" in lines[0]
+    assert "valid 2026-11-23 to 2026-12-24  PIN" in lines[0]
+    assert "CPS3 CPF" in lines[1]
+    assert "valid 2020-01-02 to 2021-01-02 (expired)" in lines[1]
+    assert "CPS3 CPE  30B9900001/CPET" in lines[2]
+    assert "valid 2027-01-01 to 2030-01-01 (not yet)" in lines[2]
+
+
+def test_all_of_a_card_is_shown_but_its_secrets(
+    card: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("show", "--home", home, card.stem) == 0
+
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert shown["file"] == str(card)
+    assert shown["card"] == f"CPS3 CPS {pki.CARD_NUMBER}, chip {cards.SERIAL}"
+    assert shown["holder"] == "CAMILLE EXEMPLE, Médecin"
+    assert shown["PIN"] == "tries left  3"
+    assert shown["PUK"] == "tries left  10"
+    assert shown["certificates"].count(",") == 2
+    assert shown["in"] == "the reader   no"
+
+
+def test_a_card_is_blocked_unblocked_and_deleted(
+    card: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("block", "--home", home, card.stem) == 0
+    assert CardImage.read(card).reference_data[0].tries_left == 0
+    assert run("unblock", "--home", home, card.stem) == 0
+    assert CardImage.read(card).reference_data[0].tries_left == 3
+    assert run("delete", "--home", home, card.stem) == 0
+
+    assert not card.exists()
+    assert capsys.readouterr().out == "blocked exemple\nunblocked exemple\ndeleted exemple\n"
+
+
+def test_a_card_is_revoked_with_its_reason(
+    home: Path, authority: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new(home, authority)
+    revoke = ("revoke", "--home", home, "--authority", authority, "exemple-camille")
+
+    assert run(*revoke, "--reason", "keyCompromise") == 0
+    assert "revoked exemple-camille: 3 certificates" in capsys.readouterr().out
+    assert run(*revoke) == 1
+    assert "revoked already" in capsys.readouterr().err
+
+    issued = AuthorityFolder.open(authority).issued()
+    assert {entry.reason for entry in issued} == {x509.ReasonFlags.key_compromise}
+
+
+def test_home_and_authority_have_places_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(AuthorityFolder, "create", quick_authority(AuthorityFolder.create))
+    person = ("--family-name", "EXEMPLE", "--given-name", "CAMILLE")
+
+    assert run("new", *person, "--profession", "10") == 0
+    assert run("new", *person, "--profession", "10") == 0
+    assert run("new", *person, "--type", "CPE") == 0
+
+    fort, standard = tmp_path / "cps" / "authority", tmp_path / "cps" / "authority-standard"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{fort}: new test authority",
+        "exemple-camille: new CPS3 card",
+        "exemple-camille-2: new CPS3 card",
+        f"{standard}: new test authority",
+        "exemple-camille-3: new CPS3 card",
+    ]
+    assert run("list") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    names = [AuthorityFolder.open(folder).hierarchy for folder in (fort, standard)]
+    assert ["FORT" in str(each.root.certificate.subject) for each in names] == [True, False]
+    assert run("revoke", "exemple-camille-3") == 0
+    assert len([e for e in AuthorityFolder.open(standard).issued() if e.revoked_at]) == 3
+
+
+def quick_authority(create: Callable[..., AuthorityFolder]) -> Callable[..., AuthorityFolder]:
+    """Return *create* with short keys, which it makes in no time."""
+    keys = HierarchyKeys(root=pki.key("ours root"), intermediate=pki.key("ours intermediate"))
+
+    def with_keys(path: Path, **options: object) -> AuthorityFolder:
+        return create(path, keys=keys, **options)
+
+    return with_keys
 
 
 def test_the_pin_comes_from_a_file_that_others_cannot_read(
@@ -117,6 +230,53 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert "no card 'nobody'" in lines[2]
 
 
+@pytest.mark.parametrize(
+    "command", [["remove"], ["swap", "exemple"], ["reset"]], ids=lambda c: c[0]
+)
+def test_without_a_card_in_the_reader_nothing_is_done_to_it(
+    card: Path, home: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert run(*command, "--home", home, "--port", "1") == 1
+    assert f"no card of {home} is in the virtual reader" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--valid-from", "tomorrow"], "'tomorrow' is no day"),
+        (["--type", "CPX"], "invalid"),
+        (["--generation", "cps2"], "invalid choice"),
+    ],
+    ids=["day", "type", "generation"],
+)
+def test_what_new_does_not_understand_is_told(
+    home: Path, authority: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str
+) -> None:
+    with pytest.raises(SystemExit):
+        new(home, authority, *options)
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--fault", "melted"], "'melted' is no fault"),
+        (["--port", "0"], "'0' is no port"),
+        (["--port", "65536"], "'65536' is no port"),
+        (["--port", "x"], "'x' is no port"),
+        (["--contactless", "--t0"], "not allowed with"),
+        (["--timing", "quick"], "invalid choice"),
+    ],
+    ids=["fault", "port 0", "port 65536", "port x", "two interfaces", "timing"],
+)
+def test_what_insert_does_not_understand_is_told(
+    card: Path, home: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str
+) -> None:
+    with pytest.raises(SystemExit):
+        run("insert", "--home", home, card.stem, *options)
+    assert text in capsys.readouterr().err
+
+
 @pytest.fixture
 def handlers() -> Iterator[None]:
     """Put the signals' handlers back: ``insert`` sets them for the rest of the program."""
@@ -155,6 +315,128 @@ def test_an_inserted_card_stays_until_a_signal_and_is_then_removed(
     assert capsys.readouterr().out == "inserted exemple\nremoved exemple\n"
     assert ended == [b""]
     CardImage.open(card).close()
+
+
+class Inserting:
+    """``cps virtual insert`` in the main thread, while a second one plays the others."""
+
+    def __init__(self, home: Path, reader: LoneReader) -> None:
+        self.home = home
+        self.reader = reader
+        self.codes: list[int] = []
+
+    def run(self, *options: object, meanwhile: Callable[[], None]) -> int:
+        """Insert the card ``exemple`` until it is removed, and do *meanwhile* once it is there."""
+        failures: list[BaseException] = []
+
+        def play() -> None:
+            try:
+                self.reader.await_cards(1)
+                meanwhile()
+            except BaseException as exc:
+                failures.append(exc)
+                raise
+            finally:
+                ask(self.home, self.reader.port, REMOVE)
+
+        playing = threading.Thread(target=play)
+        playing.start()
+        code = run("insert", "--home", self.home, "--port", self.reader.port, "exemple", *options)
+        playing.join(SECONDS)
+        assert failures == []
+        return code
+
+
+@pytest.fixture
+def inserting(card: Path, home: Path, handlers: None) -> Iterator[Inserting]:
+    with lone_reader() as reader:
+        yield Inserting(home, reader)
+
+
+def test_a_card_in_the_reader_is_shown_there_and_removed_by_name(
+    inserting: Inserting, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def meanwhile() -> None:
+        at = ("--home", home, "--port", inserting.reader.port)
+        assert run("remove", *at, "other") == 1
+        assert run("remove", *at, "exemple") == 0
+
+    assert inserting.run(meanwhile=meanwhile) == 0
+
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "inserted exemple"
+    assert sorted(said.out.splitlines()[1:]) == ["removed exemple", "removed exemple"]
+    assert "not other but exemple is in the virtual reader" in said.err
+
+
+def test_a_card_is_swapped(
+    inserting: Inserting,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(insertion, "SWAP_SECONDS", 0.0)
+    cards.cps4_image().write(home / "autre.json")
+    at = ("--home", home, "--port", inserting.reader.port)
+
+    def meanwhile() -> None:
+        assert run("swap", *at, "nobody") == 1
+        assert run("swap", *at, "autre") == 0
+        inserting.reader.await_cards(2)
+
+    assert inserting.run(meanwhile=meanwhile) == 0
+
+    assert inserting.reader.atrs == [CPS3_CONTACT_ATR, CPS4_ATR]
+    said = capsys.readouterr()
+    assert "no card 'nobody'" in said.err
+    assert said.out.count("inserted autre") == 2, "by who holds it and by who asked"
+
+
+@pytest.mark.parametrize(
+    ("options", "atr"),
+    [([], CPS3_CONTACT_ATR), (["--contactless"], CPS3_CONTACTLESS_ATR)],
+    ids=["contact", "contactless"],
+)
+def test_a_card_is_inserted_by_the_interface_asked_for(
+    inserting: Inserting, options: list[str], atr: bytes
+) -> None:
+    assert inserting.run(*options, meanwhile=lambda: None) == 0
+
+    assert inserting.reader.atrs == [atr]
+
+
+def test_a_cps4_may_speak_t0_alone(inserting: Inserting, card: Path) -> None:
+    card.unlink()
+    cards.cps4_image().write(card)
+
+    assert inserting.run("--t0", meanwhile=lambda: None) == 0
+
+    assert inserting.reader.atrs == [CPS4_T0_ATR]
+
+
+def test_a_fault_happens_to_the_inserted_card(inserting: Inserting) -> None:
+    answers: list[bytes] = []
+
+    def meanwhile() -> None:
+        answers.extend(inserting.reader.ask(STATUS) for _ in range(3))
+
+    assert inserting.run("--fault", "garbage@1", "--fault", "mute@3", meanwhile=meanwhile) == 0
+
+    assert answers == [GARBAGE, b"\x63\xc3", b""]
+
+
+def test_a_realistic_card_takes_its_time(
+    inserting: Inserting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(commands, "TimedCard", partial(TimedCard, sleep=slept.append))
+
+    def meanwhile() -> None:
+        inserting.reader.ask(STATUS)
+
+    assert inserting.run("--timing", "realistic", meanwhile=meanwhile) == 0
+
+    assert slept == [pytest.approx(0.08 + 7 * 12 / 9600)]
 
 
 @pytest.mark.usefixtures("handlers")

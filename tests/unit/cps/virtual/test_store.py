@@ -1,19 +1,25 @@
 import stat
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cps.errors import CardDataError
+from cps.atr import CardType
+from cps.errors import CardBusyError, CardDataError
+from cps.issuer import oids
 from cps.issuer.folder import AuthorityFolder
 from cps.issuer.hierarchy import HierarchyKeys
 from cps.issuer.numbers import luhn_digit
 from cps.simulator.image import CardImage
 from cps.simulator.personalise import AUTHENTICATION_CERTIFICATE
+from cps.virtual.holders import CardKind
 from cps.virtual.store import VirtualCardError, VirtualCards
 from tests.support import cards, pki
+
+VERIFY = "00 20 00 01 04 31323334"
 
 
 @pytest.fixture
@@ -95,6 +101,37 @@ def test_a_given_rpps_number_is_used(virtual: VirtualCards, authority: Authority
     assert virtual.cards()[0].national_id == "899900000011"
 
 
+@pytest.mark.parametrize("kind", list(CardKind))
+def test_the_certificate_says_what_kind_of_card_it_is(
+    virtual: VirtualCards, authority: AuthorityFolder, kind: CardKind
+) -> None:
+    profession = {CardKind.CPS: 60, CardKind.CPF: 10}.get(kind)
+    certificate = certificate_of(make(virtual, authority, kind=kind, profession=profession))
+
+    extension = certificate.extensions.get_extension_for_oid(oids.CARD_TYPE).value
+    assert extension.public_bytes()[-1] == kind.code
+    [card] = virtual.cards()
+    assert card.kind is kind
+
+
+def test_a_cps4_has_the_same_certificates_but_the_technical_one(
+    virtual: VirtualCards, authority: AuthorityFolder
+) -> None:
+    path = make(virtual, authority, generation=CardType.CPS4)
+
+    assert CardImage.read(path).card is CardType.CPS4
+    card = virtual.card(path.stem)
+    assert card.generation is CardType.CPS4
+    assert list(card.certificate_serials) == ["authentication", "signature"]
+
+
+def test_validity_is_the_one_asked_for(virtual: VirtualCards, authority: AuthorityFolder) -> None:
+    begin, end = pki.NOW - timedelta(days=30), pki.NOW - timedelta(days=1)
+    certificate = certificate_of(make(virtual, authority, not_before=begin, not_after=end))
+
+    assert (certificate.not_valid_before_utc, certificate.not_valid_after_utc) == (begin, end)
+
+
 def test_two_cards_of_one_name_are_two_cards(
     virtual: VirtualCards, authority: AuthorityFolder
 ) -> None:
@@ -121,17 +158,15 @@ def test_the_pin_is_the_one_asked_for(virtual: VirtualCards, authority: Authorit
     ("change", "text"),
     [
         ({"profession": 9999}, "no profession has the code 9999"),
-        ({"rpps": "9990000001"}, "has 11 digits"),
-        ({"rpps": "9990000001x"}, "has 11 digits"),
         ({"rpps": "99900000012"}, "check digit is wrong"),
         ({"pin": "123"}, "a PIN has 4 digits"),
         ({"pin": "12345"}, "a PIN has 4 digits"),
         ({"pin": "123x"}, "a PIN has 4 digits"),
         ({"puk": "1234567"}, "a PUK has 8 digits"),
         ({"family_name": ""}, "family name has 1 to"),
-        ({"family_name": " A"}, "family name has 1 to"),
-        ({"given_name": "A" * 61}, "given name has 1 to"),
-        ({"given_name": "A\nB"}, "given name has 1 to"),
+        ({"kind": CardKind.CPE}, "a CPE names neither"),
+        ({"not_after": pki.NOW}, "a later moment"),
+        ({"not_before": pki.NOW, "not_after": pki.NOW - timedelta(days=1)}, "a later moment"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -155,6 +190,81 @@ def test_the_list_shows_what_is_left_of_the_pin(
     [card] = virtual.cards()
 
     assert (card.name, card.tries_left) == (path.stem, 2)
+
+
+def test_a_blocked_card_takes_no_pin_until_it_is_unblocked(
+    virtual: VirtualCards, authority: AuthorityFolder
+) -> None:
+    path = make(virtual, authority)
+
+    virtual.block(path.stem)
+    assert cards.send(cards.powered_card(CardImage.read(path)), VERIFY) == "6983"
+    assert virtual.card(path.stem).puk_tries_left == 10
+
+    virtual.unblock(path.stem)
+    assert cards.send(cards.powered_card(CardImage.read(path)), VERIFY) == "9000"
+
+
+def test_unblocking_gives_the_tries_of_the_puk_back_too(
+    virtual: VirtualCards, authority: AuthorityFolder
+) -> None:
+    path = make(virtual, authority)
+    with CardImage.open(path) as image:
+        cards.send(cards.powered_card(image), "00 20 00 02 08 3030303030303030")
+    assert virtual.card(path.stem).puk_tries_left == 9
+
+    virtual.unblock(path.stem)
+
+    assert virtual.card(path.stem).puk_tries_left == 10
+
+
+def test_a_card_that_runs_is_not_changed_behind_its_back(
+    virtual: VirtualCards, authority: AuthorityFolder
+) -> None:
+    path = make(virtual, authority)
+
+    with CardImage.open(path):
+        for change in (virtual.block, virtual.unblock, virtual.delete):
+            with pytest.raises(CardBusyError):
+                change(path.stem)
+
+    assert virtual.card(path.stem).tries_left == 3
+
+
+def test_a_revoked_card_is_in_the_next_list_with_all_its_certificates(
+    virtual: VirtualCards, authority: AuthorityFolder
+) -> None:
+    path = make(virtual, authority)
+    serials = set(virtual.card(path.stem).certificate_serials.values())
+
+    count = virtual.revoke(path.stem, authority, x509.ReasonFlags.key_compromise)
+
+    crl = authority.read_list("intermediate.crl")
+    assert count == len(serials) == 3
+    assert {entry.serial_number for entry in crl} == serials
+    with pytest.raises(VirtualCardError, match="is revoked already"):
+        virtual.revoke(path.stem, authority)
+
+
+def test_only_the_authority_that_issued_a_card_revokes_it(
+    virtual: VirtualCards, authority: AuthorityFolder, tmp_path: Path
+) -> None:
+    path = make(virtual, authority)
+    keys = HierarchyKeys(root=pki.key("foreign root"), intermediate=pki.key("foreign intermediate"))
+    other = AuthorityFolder.create(tmp_path / "other", now=pki.NOW, keys=keys)
+
+    with pytest.raises(VirtualCardError, match="did not issue"):
+        virtual.revoke(path.stem, other)
+
+
+def test_a_deleted_card_is_gone(virtual: VirtualCards, authority: AuthorityFolder) -> None:
+    path = make(virtual, authority)
+
+    virtual.delete(path.stem)
+
+    assert list(path.parent.iterdir()) == []
+    with pytest.raises(VirtualCardError, match="no card"):
+        virtual.delete(path.stem)
 
 
 def test_a_file_that_is_no_card_made_here_is_told(
