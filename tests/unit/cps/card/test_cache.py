@@ -206,15 +206,15 @@ def test_a_serial_number_that_is_none_names_no_file(cache: FolderCache, serial: 
     ("configured", "expected"),
     [
         pytest.param("/var/cache/me", "/var/cache/me/cps/cards", id="configured"),
-        pytest.param("", "/home/me/.cache/cps/cards", id="empty"),
-        pytest.param(None, "/home/me/.cache/cps/cards", id="not configured"),
-        pytest.param("relative", "/home/me/.cache/cps/cards", id="relative"),
+        pytest.param("", "/somewhere/me/.cache/cps/cards", id="empty"),
+        pytest.param(None, "/somewhere/me/.cache/cps/cards", id="not configured"),
+        pytest.param("relative", "/somewhere/me/.cache/cps/cards", id="relative"),
     ],
 )
 def test_the_folder_is_the_one_for_caches(
     configured: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/somewhere/me")
     if configured is None:
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     else:
