@@ -5,11 +5,10 @@ Nothing here uses the network: lists and answers are brought by the refresher, a
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Self
 
 from cryptography import x509
@@ -43,8 +42,10 @@ _WEAKEST_LAST: Sequence[RevocationSource] = ("list", "ocsp", "grace")
 class _Issuer:
     """What is at hand about the certificates of one authority."""
 
+    authority: x509.Certificate
     owner: str
     lists: tuple[RevocationList, ...]
+    has_responder: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class RevocationLists:
         self._lists = tuple(lists)
         self._store = store
         self._refreshed = refreshed
-        self._issuers: Mapping[x509.Certificate, _Issuer] = MappingProxyType({})
+        self._issuers: tuple[_Issuer, ...] = ()
         self._vanished: dict[str, set[int]] = {}
         self._looked_at: datetime | None = None
         self._lock = threading.Lock()
@@ -156,9 +157,8 @@ class RevocationLists:
         """
         self._look(now)
         problems = [f"{each.label}: {each.problem}" for each in self._lists if each.problem]
-        for authority in self._store.authorities():
-            lists = self._issuers[authority].lists
-            problems += overdue_problems(authority, lists, now)
+        for issuer in self._issuers:
+            problems += overdue_problems(issuer.authority, issuer.lists, now)
         if self._refreshed is not None:
             for table in (self._refreshed.revoked, self._refreshed.answers):
                 problems += [f"{table.label}: {table.problem}"] if table.problem else []
@@ -168,21 +168,16 @@ class RevocationLists:
     def _require_good(
         self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
     ) -> RevocationSource:
+        issuer = self._issuer(authority)
         serial = certificate.serial_number
-        issuer = self._issuers.get(authority)
-        if issuer is None:
-            raise LoginRejectedError(
-                ErrorCode.REVOCATION_UNAVAILABLE, "issued by an authority that is not pinned"
-            )
-        found = find_standing(certificate, authority, issuer.lists, now)
-        if found.standing is Standing.REVOKED or self._is_kept(issuer, serial):
+        standing = find_standing(certificate, authority, issuer.lists, now).standing
+        if standing is Standing.REVOKED or self._is_kept(issuer, serial):
             raise LoginRejectedError(ErrorCode.CERT_REVOKED, f"serial {serial:X} is revoked")
-        source = self._answered(certificate, authority, now)
-        if found.standing is Standing.GOOD:
-            self._tell(authority, issuer, serial, urgent=False)
-            return "list"
-        self._tell(authority, issuer, serial, urgent=source is None)
-        if source is None and self._is_within_grace(certificate, authority, now):
+        source = self._answered(certificate, issuer, now)
+        if standing is Standing.GOOD:
+            source = "list"
+        self._tell(issuer, serial, urgent=source is None)
+        if source is None and self._is_within_grace(certificate, issuer, now):
             source = "grace"
         if source is None:
             raise LoginRejectedError(
@@ -190,6 +185,19 @@ class RevocationLists:
                 f"no revocation list in force for {authority.subject.rfc4514_string()}",
             )
         return source
+
+    def _issuer(self, authority: x509.Certificate) -> _Issuer:
+        issuers = self._issuers
+        for issuer in issuers:
+            # Nearly always the very same object, which is much quicker to see than equal bytes.
+            if issuer.authority is authority:
+                return issuer
+        for issuer in issuers:
+            if issuer.authority == authority:
+                return issuer
+        raise LoginRejectedError(
+            ErrorCode.REVOCATION_UNAVAILABLE, "issued by an authority that is not pinned"
+        )
 
     def _is_kept(self, issuer: _Issuer, serial: int) -> bool:
         """Return whether the certificate was ever told to be revoked for good."""
@@ -200,7 +208,7 @@ class RevocationLists:
         return kept_revocation(self._refreshed.revoked.current, issuer.owner, serial) is not None
 
     def _answered(
-        self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
+        self, certificate: x509.Certificate, issuer: _Issuer, now: datetime
     ) -> RevocationSource | None:
         """Return ``ocsp`` where the responder's last answer is *good* and fresh.
 
@@ -208,7 +216,6 @@ class RevocationLists:
         """
         if self._refreshed is None:
             return None
-        issuer = self._issuers[authority]
         serial = certificate.serial_number
         answer = kept_answer(self._refreshed.answers.current, issuer.owner, serial)
         if answer is None:
@@ -216,27 +223,24 @@ class RevocationLists:
         if not answer.held:
             return "ocsp" if now <= answer.expires else None
         newer = [each for each in issuer.lists if each.this_update > answer.this_update]
-        if find_standing(certificate, authority, newer, now).standing is Standing.GOOD:
+        if find_standing(certificate, issuer.authority, newer, now).standing is Standing.GOOD:
             return None
         raise LoginRejectedError(ErrorCode.CERT_REVOKED, f"serial {serial:X} is on hold")
 
     def _is_within_grace(
-        self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
+        self, certificate: x509.Certificate, issuer: _Issuer, now: datetime
     ) -> bool:
         if self._refreshed is None:
             return False
         until = self._refreshed.settings.trust.grace_until
         if until is None or now > until:
             return False
-        lists = self._issuers[authority].lists
-        found = find_standing(certificate, authority, lists, now, overdue=MAX_GRACE)
+        found = find_standing(certificate, issuer.authority, issuer.lists, now, overdue=MAX_GRACE)
         return found.standing is Standing.GOOD
 
-    def _tell(
-        self, authority: x509.Certificate, issuer: _Issuer, serial: int, *, urgent: bool
-    ) -> None:
+    def _tell(self, issuer: _Issuer, serial: int, *, urgent: bool) -> None:
         """Have the refresher know the certificate, where it can ask a responder about it."""
-        if self._refreshed is not None and authority in self._refreshed.asked:
+        if self._refreshed is not None and issuer.has_responder:
             ask = Ask(owner=issuer.owner, serial=serial, urgent=urgent)
             ask.send(self._refreshed.places.socket)
 
@@ -269,16 +273,17 @@ class RevocationLists:
             kept = self._vanished.setdefault(owner_of(after.authority), set())
             kept.update(map(decode_serial, after.vanished_since(before)))
 
-    def _sorted_lists(self) -> Mapping[x509.Certificate, _Issuer]:
+    def _sorted_lists(self) -> tuple[_Issuer, ...]:
         lists = [each.current for each in self._lists if each.current is not None]
-        return MappingProxyType(
-            {
-                authority: _Issuer(
-                    owner=owner_of(authority),
-                    lists=tuple(each for each in lists if each.speaks_for(authority)),
-                )
-                for authority in self._store.authorities()
-            }
+        asked = frozenset() if self._refreshed is None else self._refreshed.asked
+        return tuple(
+            _Issuer(
+                authority=authority,
+                owner=owner_of(authority),
+                lists=tuple(each for each in lists if each.speaks_for(authority)),
+                has_responder=authority in asked,
+            )
+            for authority in self._store.authorities()
         )
 
 

@@ -19,19 +19,18 @@ def covered_reasons(
     *,
     signer: x509.Name,
     direct: bool,
-    scope: x509.IssuingDistributionPoint | None,
+    scope: x509.IssuingDistributionPoint,
 ) -> frozenset[x509.ReasonFlags]:
-    """Return for which reasons a list would name *certificate*, were it revoked.
+    """Return for which reasons a limited list would name *certificate*, were it revoked.
 
     :param signer: who made the list.
     :param direct: whether that is who issued the certificate.
-    :param scope: the list's issuingDistributionPoint, ``None`` where it has none.
+    :param scope: the list's issuingDistributionPoint; one without it speaks of all that its signer
+        issued.
     :returns: nothing where the list does not speak of this certificate.
 
     Source: RFC 5280 §6.3.3 (b) and (d).
     """
-    if scope is None:
-        return ALL_REASONS if direct else NO_REASONS
     if scope.only_contains_attribute_certs or (
         scope.only_contains_ca_certs
         if not _is_authority(certificate)

@@ -31,6 +31,9 @@ class Finding:
     """Of what is revoked; the gravest where there are several."""
 
 
+_GOOD, _UNKNOWN = Finding(standing=Standing.GOOD), Finding(standing=Standing.UNKNOWN)
+
+
 def find_standing(
     certificate: x509.Certificate,
     issuer: x509.Certificate,
@@ -52,10 +55,11 @@ def find_standing(
 
     Source: RFC 5280 §6.3.3.
     """
-    every = tuple(lists)
-    complete = [each for each in every if each.base_number is None]
-    deltas = [each for each in every if each.base_number is not None]
-    found: set[Reason] = set()
+    complete: list[RevocationList] = []
+    deltas: list[RevocationList] = []
+    for each in lists:
+        (complete if each.base_number is None else deltas).append(each)
+    found: frozenset[Reason] = frozenset()
     covered = NO_REASONS
     for base in complete:
         found |= _listed(certificate, issuer, base, deltas, now)
@@ -68,7 +72,7 @@ def find_standing(
             found |= added
     if found:
         return Finding(standing=Standing.REVOKED, reason=gravest(found))
-    return Finding(standing=Standing.GOOD if covered >= ALL_REASONS else Standing.UNKNOWN)
+    return _GOOD if covered >= ALL_REASONS else _UNKNOWN
 
 
 def _listed(
@@ -77,7 +81,7 @@ def _listed(
     base: RevocationList,
     deltas: Sequence[RevocationList],
     now: datetime,
-) -> set[Reason]:
+) -> frozenset[Reason]:
     """Return why *base* names the certificate, unless that is a hold which was lifted since."""
     found = base.reasons(certificate, issuer)
     if not found or is_permanent(found):
@@ -85,7 +89,7 @@ def _listed(
     for delta in deltas:
         lifted = delta.completes(base) and delta.is_in_force(now)
         if lifted and delta.reasons(certificate, issuer) == {Reason.REMOVE_FROM_CRL}:
-            return set()
+            return frozenset()
     return found
 
 

@@ -19,7 +19,7 @@ from gateway.trust.list_entries import (
     places,
     without_entries,
 )
-from gateway.trust.list_scope import covered_reasons
+from gateway.trust.list_scope import ALL_REASONS, NO_REASONS, covered_reasons
 from gateway.trust.names import canonical, is_same
 from gateway.trust.serial_table import SerialTable, decode_serial
 from gateway.trust.signed_list import one_list, require_signed_list, require_version
@@ -30,6 +30,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far the authority's clock and ours may differ."""
 MAX_NUMBER_BITS = 160
 """Source: RFC 5280 §5.2.3."""
+_NOT_LISTED: frozenset[Reason] = frozenset()
 _OWN = ""
 """Owner of the entries that are about the signer's own certificates: all, but in indirect lists."""
 _MAY_BE_CRITICAL = frozenset({x509.IssuingDistributionPoint.oid, x509.DeltaCRLIndicator.oid})
@@ -256,15 +257,15 @@ class RevocationList:
         """Return whether the signer's certificate with that number is revoked, and not on hold."""
         return is_permanent(Reason(value[0]) for value in self.tables[_OWN].find(serial))
 
-    def reasons(self, certificate: x509.Certificate, issuer: x509.Certificate) -> set[Reason]:
+    def reasons(self, certificate: x509.Certificate, issuer: x509.Certificate) -> frozenset[Reason]:
         """Return why the list names *certificate*; nothing where it does not.
 
         :param issuer: who issued it.
         """
         table = self._table(certificate, issuer)
         if table is None:
-            return set()
-        return {Reason(value[0]) for value in table.find(certificate.serial_number)}
+            return _NOT_LISTED
+        return frozenset(Reason(value[0]) for value in table.find(certificate.serial_number))
 
     def covers(
         self, certificate: x509.Certificate, issuer: x509.Certificate
@@ -273,11 +274,11 @@ class RevocationList:
 
         :param issuer: who issued it.
         """
+        direct = self._is_direct(issuer)
+        if self.scope is None:
+            return ALL_REASONS if direct else NO_REASONS
         return covered_reasons(
-            certificate,
-            signer=self.authority.subject,
-            direct=self._is_direct(issuer),
-            scope=self.scope,
+            certificate, signer=self.authority.subject, direct=direct, scope=self.scope
         )
 
     def _table(self, certificate: x509.Certificate, issuer: x509.Certificate) -> SerialTable | None:
@@ -285,8 +286,8 @@ class RevocationList:
         return self.tables.get(owner)
 
     def _is_direct(self, issuer: x509.Certificate) -> bool:
-        # The comparison of certificates is fast and nearly always answers.
-        return self.authority == issuer or is_same(self.authority.subject, issuer.subject)
+        # Nearly always the very same object, which is much quicker to see than equal bytes.
+        return self.authority is issuer or is_same(self.authority.subject, issuer.subject)
 
 
 def _tables(crl: x509.CertificateRevocationList, der: bytes) -> dict[str, SerialTable]:

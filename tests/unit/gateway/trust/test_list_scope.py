@@ -24,7 +24,7 @@ SHOUTED = x509.Name(
 
 
 def covered(
-    limits: x509.IssuingDistributionPoint | None,
+    limits: x509.IssuingDistributionPoint,
     *extensions: x509.Extension[x509.ExtensionType],
     signer: x509.Name = ISSUER,
     without: Iterable[x509.ObjectIdentifier] = (),
@@ -33,7 +33,7 @@ def covered(
     return covered_reasons(leaf, signer=signer, direct=signer == ISSUER, scope=limits)
 
 
-def without_points(limits: x509.IssuingDistributionPoint | None) -> frozenset[x509.ReasonFlags]:
+def without_points(limits: x509.IssuingDistributionPoint) -> frozenset[x509.ReasonFlags]:
     return covered(limits, without=[x509.CRLDistributionPoints.oid])
 
 
@@ -43,13 +43,7 @@ def test_all_reasons_are_those_of_the_standard_that_a_list_can_be_limited_to() -
     assert REMOVED not in ALL_REASONS
 
 
-def test_a_list_without_limits_speaks_of_all_its_signers_certificates() -> None:
-    assert without_points(None) == ALL_REASONS
-    assert covered(None, points(place="http://elsewhere.example")) == ALL_REASONS
-
-
 def test_a_list_of_another_authority_speaks_of_none_of_ours() -> None:
-    assert covered(None, signer=OTHER) == NO_REASONS
     assert covered(scope(only_users=True), signer=OTHER) == NO_REASONS
 
 

@@ -17,11 +17,21 @@ from cps.issuer.extensions import critical
 from cps.issuer.hierarchy import Authority
 from cps.issuer.list_faults import ListFault, faulty_list
 from gateway.trust.list_entries import Reason, reason_of
+from gateway.trust.list_scope import ALL_REASONS
 from gateway.trust.revocation_list import CLOCK_SKEW, RevocationList
 from gateway.trust.serial_table import decode_serial
 from gateway.trust.table_file import TableFile
 from tests.support import pki
-from tests.support.revocation import HOLD, PLACE, STOLEN, entry, list_der, make_list, scope
+from tests.support.revocation import (
+    HOLD,
+    PLACE,
+    STOLEN,
+    entry,
+    list_der,
+    make_list,
+    points,
+    scope,
+)
 from tests.support.trust import key_usage, trust_store
 
 SHA256_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
@@ -320,6 +330,13 @@ def test_a_list_for_something_else_is_read(fault: ListFault) -> None:
 )
 def test_the_scope_is_read(limits: x509.IssuingDistributionPoint) -> None:
     assert make_list(scope=limits).scope == limits
+
+
+def test_a_list_without_scope_speaks_of_all_its_signers_certificates() -> None:
+    elsewhere = pki.leaf(extensions=[points(place=PLACE)])
+    ours, root = issuer().certificate, pki.hierarchy().root.certificate
+    assert make_list().covers(elsewhere, ours) == ALL_REASONS
+    assert make_list().covers(ours, root) == frozenset()
 
 
 def test_a_scope_that_is_not_critical_limits_all_the_same() -> None:
