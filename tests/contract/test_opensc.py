@@ -1,7 +1,7 @@
 """OpenSC and OpenSSL, which know nothing of us, on our card through pcscd.
 
 What OpenSC 0.23 cannot do on any card of this kind is not here: the signature key when it is built
-with OpenSSL 3, and unblocking, for which it wants the PIN to name its PUK.
+with OpenSSL 3.
 """
 
 import hashlib
@@ -159,6 +159,73 @@ def test_the_pin_is_changed(tools: Tools, program: str) -> None:
     assert done.returncode == 0, done.stderr
     tools.card.reset()
     assert send(tools.card, "00 20 00 01 04 34333231") == "9000"
+
+
+def block_pin(tools: Tools, *, puk_identifier: str | None = None) -> None:
+    """Make a new card with a blocked PIN.
+
+    :param puk_identifier: what the PUK is called in the directory, instead of ``04``.
+    """
+    image = cards.image()
+    image.reference_data[0].tries_left = 0
+    if puk_identifier is not None:
+        [directory] = [file for file in image.files if file.path.hex() == "3f0000017001"]
+        assert directory.content is not None
+        real = bytes.fromhex("3003040104")
+        assert directory.content.count(real) == 1
+        directory.content = directory.content.replace(
+            real, bytes.fromhex("30030401" + puk_identifier)
+        )
+    tools.card.become(image)
+
+
+UNBLOCK = ("pkcs15-tool", "--unblock-pin", "--auth-id", "01", "--puk", "12345678")
+
+
+def test_opensc_does_not_unblock_a_real_card_because_its_pin_names_another_puk(
+    tools: Tools,
+) -> None:
+    block_pin(tools)
+
+    done = tools.run(*UNBLOCK, "--new-pin", "4321")
+
+    # The PIN says that 02 unblocks it, and the PUK is called 04: those are the bytes of real cards.
+    # OpenSC finds no PUK, takes the PIN's own length for the PUK's, and sends nothing to the card.
+    assert "Invalid PIN length" in done.stderr
+    assert send(tools.card, "00 20 00 02 00") == "63CA"
+
+
+def test_opensc_unblocks_once_the_puk_is_called_what_the_pin_says(tools: Tools) -> None:
+    block_pin(tools, puk_identifier="02")
+
+    done = tools.run(*UNBLOCK, "--new-pin", "4321")
+
+    assert done.returncode == 0, done.stderr
+    tools.card.reset()
+    assert send(tools.card, "00 20 00 01 04 34333231") == "9000"
+
+
+def test_opensc_finds_the_puk_in_the_security_environment_that_unblocking_wants(
+    tools: Tools,
+) -> None:
+    block_pin(tools, puk_identifier="02")
+    asked: list[str] = []
+    execute = tools.card.execute
+
+    def listen(command: bytes) -> bytes:
+        asked.append(command.hex().upper())
+        return execute(command)
+
+    settings = "app opensc-pkcs11 { pkcs11 { user_pin_unblock_style = init_pin_in_so_session; } }"
+    configuration = tools.folder / "opensc.conf"
+    configuration.write_text(configuration.read_text() + settings)
+    officer = ("--login", "--login-type", "so", "--so-pin", "12345678")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tools.card, "execute", listen)
+        tools.pkcs11(*officer, "--init-pin", "--new-pin", "4321")
+
+    environment = asked.index("00CB3FFF0A4D087006BFFB03027B80")
+    assert asked[environment + 1 :].count("0020000200"), "then it looks at the PUK, reference 02"
 
 
 def test_a_protected_object_is_read_after_the_pin_alone(tools: Tools) -> None:
