@@ -1,8 +1,9 @@
-"""The embedded engine: the relay behind aiohttp's server, in this process and without helpers."""
+"""The relay behind aiohttp's server: as the embedded engine, or behind nginx on a Unix socket."""
 
 import asyncio
 import logging
 import ssl
+from pathlib import Path
 
 from aiohttp import http_parser, web
 from aiohttp.abc import AbstractAccessLogger
@@ -15,6 +16,9 @@ from gateway.settings import LimitsSettings, ListenSettings
 
 MAX_CONNECTIONS = 2000
 """Browsers' connections at a time; a further one is closed before anything is read from it."""
+MAX_CONNECTIONS_OF_NGINX = 20_000
+"""Connections of nginx at a time, one for each WebSocket or stream that is open."""
+SOCKET_MODE = 0o600
 MAX_FIELDS = 100
 """Header fields of one request."""
 IDLE_SECONDS = 75
@@ -31,7 +35,29 @@ _TLS_PROTOCOLS = ["http/1.1"]
 _log = logging.getLogger("gateway.edge")
 
 
-class EmbeddedEngine:
+class _RelayServer:
+    """The relay with the connections on which it is asked."""
+
+    def __init__(self, relay: Relay, limits: LimitsSettings, *, max_connections: int) -> None:
+        require_safe_parser()
+        self._relay = relay
+        self._protocols = _Protocols(relay, limits, max_connections)
+        self._server: asyncio.Server | None = None
+
+    async def run(self) -> None:
+        await self._relay.watch()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._protocols.pre_shutdown()
+        cut = asyncio.get_running_loop().call_later(STOP_SECONDS, self._protocols.cut_all)
+        await self._protocols.shutdown(STOP_SECONDS + _CUT_SECONDS)
+        cut.cancel()
+        await self._relay.close()
+
+
+class EmbeddedEngine(_RelayServer):
     """An :class:`gateway.edge.engine.Engine` that needs no second program: for small sites."""
 
     def __init__(self, relay: Relay, *, listen: ListenSettings, limits: LimitsSettings) -> None:
@@ -39,12 +65,9 @@ class EmbeddedEngine:
 
         :raises ConfigurationError: for TLS files that cannot be used, or a parser that must not.
         """
-        require_safe_parser()
-        self._relay = relay
+        super().__init__(relay, limits, max_connections=MAX_CONNECTIONS)
         self._listen = listen
         self._tls = tls_context(listen)
-        self._protocols = _Protocols(relay, limits)
-        self._server: asyncio.Server | None = None
 
     @property
     def address(self) -> str:
@@ -63,17 +86,34 @@ class EmbeddedEngine:
             backlog=_BACKLOG,
         )
 
-    async def run(self) -> None:
-        await self._relay.watch()
+    async def reload(self) -> None:
+        if self._tls is not None:
+            # Tried on a context of its own, so that a bad pair of files changes nothing.
+            tls_context(self._listen)
+            load_certificate(self._tls, self._listen)
 
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._protocols.pre_shutdown()
-        cut = asyncio.get_running_loop().call_later(STOP_SECONDS, self._protocols.cut_all)
-        await self._protocols.shutdown(STOP_SECONDS + _CUT_SECONDS)
-        cut.cancel()
-        await self._relay.close()
+
+class RelayBehindNginx(_RelayServer):
+    """The relay for what nginx passes on: what lives long, and who has no session."""
+
+    def __init__(self, relay: Relay, *, socket: Path, limits: LimitsSettings) -> None:
+        """Take a relay of the running event loop.
+
+        :param socket: the Unix socket on which nginx asks.
+        :raises ConfigurationError: for a parser that must not be used.
+        """
+        super().__init__(relay, limits, max_connections=MAX_CONNECTIONS_OF_NGINX)
+        self._socket = socket
+
+    async def start(self) -> None:
+        """Listen.
+
+        :raises OSError: where the socket cannot be made.
+        """
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._protocols, self._socket, backlog=_BACKLOG
+        )
+        self._socket.chmod(SOCKET_MODE)
 
 
 def require_safe_parser() -> None:
@@ -99,6 +139,17 @@ def tls_context(listen: ListenSettings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(_TLS_PROTOCOLS)
+    load_certificate(context, listen)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, listen: ListenSettings) -> None:
+    """Have *context* show the certificate that the settings name, at each handshake from now on.
+
+    :raises ConfigurationError: for files that do not hold a certificate and its key.
+    """
+    if listen.tls_certificate is None:
+        return
     try:
         # Without a password asked for, an encrypted key is an error and not a prompt.
         context.load_cert_chain(listen.tls_certificate, listen.tls_key, password=lambda: b"")
@@ -107,13 +158,12 @@ def tls_context(listen: ListenSettings) -> ssl.SSLContext | None:
         raise ConfigurationError(
             str(listen.tls_certificate), "listen.tls_certificate", reason
         ) from exc
-    return context
 
 
 class _Protocols(web.Server):
     """Makes a protocol for each connection, up to the limit."""
 
-    def __init__(self, relay: Relay, limits: LimitsSettings) -> None:
+    def __init__(self, relay: Relay, limits: LimitsSettings, max_connections: int) -> None:
         super().__init__(
             relay.handle,
             # A browser that goes away frees its connection to the portal at once.
@@ -121,6 +171,7 @@ class _Protocols(web.Server):
         )
         self._relay = relay
         self._limits = limits
+        self._max_connections = max_connections
         self._count = 0
 
     def __call__(self) -> "_Protocol":
@@ -135,7 +186,7 @@ class _Protocols(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._count += 1
-        if self._count > MAX_CONNECTIONS:
+        if self._count > self._max_connections:
             transport.abort()
 
     def connection_lost(

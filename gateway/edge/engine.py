@@ -19,5 +19,11 @@ class Engine(Protocol):
     async def run(self) -> None:
         """Work until cancelled; a return or an exception means that it works no more."""
 
+    async def reload(self) -> None:
+        """Take certificates that were renewed, while requests go on.
+
+        :raises ConfigurationError: where they cannot be used; then the old ones stay.
+        """
+
     async def stop(self) -> None:
         """Take no more requests, let those under way end for a short time, then end them."""

@@ -107,9 +107,23 @@ def passed_request_fields(fields: RawFields) -> Fields:
         (key, text_of(value))
         for key, value in kept
         if _NAME.fullmatch(key)
-        and not _is_withheld(key.lower(), named)
+        and key.lower() not in named
+        and not is_withheld(key.lower())
         and not _logs_connection_in(key.lower(), value)
     ]
+
+
+def is_withheld(name: str) -> bool:
+    """Return whether a request's field never passes as it came.
+
+    :param name: in lower case.
+    """
+    return (
+        name in _HOP_BY_HOP
+        or name in _SET_BY_RELAY
+        or name in _CLAIMS
+        or name.startswith(_CLAIM_PREFIXES)
+    )
 
 
 def control_plane_fields(fields: Sequence[tuple[bytes, bytes]], *, host: str, peer: str) -> Fields:
@@ -149,8 +163,25 @@ def portal_fields(
         *passed_request_fields(fields),
         *([("Cookie", "; ".join(cookies))] if cookies else []),
         *_route_fields(host=host, scheme=scheme, peer=peer),
-        *_identity_fields(session, assertion),
+        *identity_fields(session, assertion),
     ]
+
+
+def identity_fields(session: Session, assertion: str) -> Fields:
+    """Return the fields that tell the portal who is there.
+
+    :param assertion: the signed statement of the same.
+    """
+    identity = session.identity
+    fields = [
+        ("X-CPS-Subject", quote(identity.national_id, safe="")),
+        ("X-CPS-Name", quote(f"{identity.given_name} {identity.family_name}", safe="")),
+        ("X-CPS-Card-Type", identity.card_type.name),
+        ("X-CPS-Assertion", assertion),
+    ]
+    if identity.profession is not None:
+        fields.append(("X-CPS-Profession", str(identity.profession)))
+    return fields
 
 
 def without_handshake(fields: Fields) -> Fields:
@@ -206,16 +237,6 @@ def _named_by_connection(fields: Iterable[tuple[str, bytes]]) -> frozenset[str]:
     )
 
 
-def _is_withheld(name: str, named: frozenset[str]) -> bool:
-    return (
-        name in _HOP_BY_HOP
-        or name in _SET_BY_RELAY
-        or name in named
-        or name in _CLAIMS
-        or name.startswith(_CLAIM_PREFIXES)
-    )
-
-
 def _logs_connection_in(name: str, value: bytes) -> bool:
     """Return whether a field logs its connection in at the portal, and not its request alone.
 
@@ -239,19 +260,6 @@ def _route_fields(*, host: str, scheme: str, peer: str) -> Fields:
         ("X-Forwarded-Host", host),
         ("X-Forwarded-Proto", scheme),
     ]
-
-
-def _identity_fields(session: Session, assertion: str) -> Fields:
-    identity = session.identity
-    fields = [
-        ("X-CPS-Subject", quote(identity.national_id, safe="")),
-        ("X-CPS-Name", quote(f"{identity.given_name} {identity.family_name}", safe="")),
-        ("X-CPS-Card-Type", identity.card_type.name),
-        ("X-CPS-Assertion", assertion),
-    ]
-    if identity.profession is not None:
-        fields.append(("X-CPS-Profession", str(identity.profession)))
-    return fields
 
 
 def _sets_own_cookie(value: str) -> bool:

@@ -16,6 +16,8 @@ LOGIN_PATH = "/_cps/login"
 SERVER_NAME = "cps-gateway"
 """What the Server field says; no version, which would help only an attacker."""
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
+CHALLENGE = "CPS"
+"""The standard asks for a challenge with 401; no browser knows this one, so none opens a dialog."""
 
 _STYLE = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;color:#1b1b35;background:#f6f6f9;margin:0}"
@@ -67,15 +69,23 @@ class OwnPages:
 
         :param incident: the number under which the log has the details.
         """
-        link = LOGIN_PATH if notice.status == HTTPStatus.UNAUTHORIZED else "/"
         if is_navigation(request):
-            response = self._page(request, notice, link, incident)
+            language = best_language(request.headers.get(hdrs.ACCEPT_LANGUAGE))
+            response = web.Response(
+                status=notice.status,
+                text=self.page(notice, language, incident=incident),
+                content_type="text/html",
+                headers={hdrs.CONTENT_LANGUAGE: language},
+            )
         else:
-            response = self._problem(notice, link, incident)
+            response = web.Response(
+                status=notice.status,
+                text=self.problem(notice, incident=incident),
+                content_type="application/problem+json",
+            )
         self.protect(response)
         if notice.status == HTTPStatus.UNAUTHORIZED:
-            # The standard asks for a challenge; no browser knows this one, so none opens a dialog.
-            response.headers[hdrs.WWW_AUTHENTICATE] = "CPS"
+            response.headers[hdrs.WWW_AUTHENTICATE] = CHALLENGE
         else:
             # What remains of a request that was not understood must not be read as the next one.
             response.force_close()
@@ -92,25 +102,29 @@ class OwnPages:
 
     def protect(self, response: web.StreamResponse) -> None:
         """Give an answer of our own the headers that no browser should do without."""
-        response.headers.update(
-            {
-                hdrs.CACHE_CONTROL: "no-store",
-                hdrs.SERVER: SERVER_NAME,
-                "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
-                "Cross-Origin-Opener-Policy": "same-origin",
-                "Cross-Origin-Resource-Policy": "same-origin",
-                "Referrer-Policy": "no-referrer",
-                "X-Content-Type-Options": "nosniff",
-                "X-Frame-Options": "DENY",
-            }
-        )
-        if self._is_https:
-            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+        response.headers.update({**self.protecting_fields(), hdrs.SERVER: SERVER_NAME})
 
-    def _page(
-        self, request: web.BaseRequest, notice: Notice, link: str, incident: str
-    ) -> web.Response:
-        language = best_language(request.headers.get(hdrs.ACCEPT_LANGUAGE))
+    def protecting_fields(self) -> dict[str, str]:
+        """Return the headers that no browser should do without."""
+        fields = {
+            hdrs.CACHE_CONTROL: "no-store",
+            "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        if self._is_https:
+            fields["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+        return fields
+
+    def page(self, notice: Notice, language: str, *, incident: str) -> str:
+        """Return *notice* as a page for a person.
+
+        :param language: one of the catalogue's.
+        """
+        link = _link_of(notice)
         link_key = "edge_page.log_in" if link == LOGIN_PATH else "edge_page.to_portal"
         values = {
             "title": text(notice.title, language),
@@ -119,31 +133,26 @@ class OwnPages:
             "link_text": text(link_key, language),
             "incident": text("edge_page.incident", language, incident=incident),
         }
-        page = _PAGE.format(
+        return _PAGE.format(
             language=language,
             style=_STYLE,
             link=link,
             **{name: html.escape(value) for name, value in values.items()},
         )
-        return web.Response(
-            status=notice.status,
-            text=page,
-            content_type="text/html",
-            headers={hdrs.CONTENT_LANGUAGE: language},
-        )
 
-    def _problem(self, notice: Notice, link: str, incident: str) -> web.Response:
-        """Return a problem document. Source: RFC 9457 §3."""
+    def problem(self, notice: Notice, *, incident: str) -> str:
+        """Return *notice* as a problem document. Source: RFC 9457 §3."""
         problem: dict[str, object] = {
             "title": notice.status.phrase,
             "status": int(notice.status),
             "error": notice.code,
             "ref": incident,
         }
-        if link == LOGIN_PATH:
+        if _link_of(notice) == LOGIN_PATH:
             problem["login"] = LOGIN_PATH
-        return web.Response(
-            status=notice.status,
-            text=json.dumps(problem),
-            content_type="application/problem+json",
-        )
+        return json.dumps(problem)
+
+
+def _link_of(notice: Notice) -> str:
+    """Return where somebody goes on from *notice*."""
+    return LOGIN_PATH if notice.status == HTTPStatus.UNAUTHORIZED else "/"

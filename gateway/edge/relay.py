@@ -40,6 +40,7 @@ from gateway.edge.notices import (
     RefusedRequestError,
 )
 from gateway.edge.pages import OwnPages, is_navigation
+from gateway.edge.peer import PeerOf, peer_of_connection
 from gateway.edge.streams import OpenStreams
 from gateway.edge.target import CONTROL_PATH, INTERNAL_PATH, Target, read_target, require_host
 from gateway.edge.websocket import pass_websocket, require_handshake
@@ -80,6 +81,7 @@ def create_relay(
     sessions: SessionStore,
     signer: Signer,
     control_socket: Path,
+    peer_of: PeerOf = peer_of_connection,
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
 
@@ -87,6 +89,7 @@ def create_relay(
     for another process is bounded by the store's own patience, which should be short here.
 
     :param control_socket: the Unix socket on which the control plane listens.
+    :param peer_of: tells the address of a request's browser.
     """
     return Relay(
         settings=settings,
@@ -95,6 +98,7 @@ def create_relay(
         signer=signer,
         portal=Backend.portal(settings.portal.upstream, settings.limits),
         control_plane=Backend.control_plane(control_socket, settings.limits),
+        peer_of=peer_of,
     )
 
 
@@ -110,7 +114,9 @@ class Relay:
         signer: Signer,
         portal: Backend,
         control_plane: Backend,
+        peer_of: PeerOf,
     ) -> None:
+        self._peer_of = peer_of
         self._limits = settings.limits
         self._clock = clock
         self._sessions = sessions
@@ -171,7 +177,7 @@ class Relay:
             "%s %s to %s: %s [%s]",
             notice.status.value,
             notice.code,
-            request.remote,
+            self._peer_of(request),
             detail,
             incident,
         )
@@ -211,6 +217,8 @@ class Relay:
         )
         if size > self._limits.header_bytes:
             raise RefusedRequestError(HEAD_TOO_LARGE, "header larger than allowed")
+        if not self._peer_of(request):
+            raise RefusedRequestError(INTERNAL, "nobody knows the browser's address")
 
     def _session_of(self, request: web.BaseRequest) -> Session:
         """Return the session whose cookie the request carries.
@@ -232,7 +240,7 @@ class Relay:
         if hdrs.UPGRADE in request.headers:
             raise RefusedRequestError(MALFORMED, "WebSocket to the control plane")
         fields = control_plane_fields(
-            request.raw_headers, host=self._host, peer=request.remote or ""
+            request.raw_headers, host=self._host, peer=self._peer_of(request)
         )
         content = await self._read_control_body(request)
         try:
@@ -265,7 +273,7 @@ class Relay:
             assertion=self._signer.assertion(session, self._clock()),
             host=self._host,
             scheme=self._scheme,
-            peer=request.remote or "",
+            peer=self._peer_of(request),
         )
         if hdrs.UPGRADE in request.headers:
             return await pass_websocket(request, self._portal, target.raw, fields)

@@ -27,6 +27,8 @@ class Program:
     """Called with the number of its end of the lifeline."""
     order: bytes
     """What it is told through the lifeline: one line, without its end."""
+    reloads: bool = False
+    """Whether SIGHUP is for it."""
 
 
 class Child:
@@ -78,6 +80,11 @@ class Child:
         self._kill_group()
         self._lifeline.close()
         return code
+
+    def reload(self) -> None:
+        """Have the child take what was renewed."""
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> int:
         """End the child: politely, then at once; return its exit code."""

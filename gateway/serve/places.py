@@ -14,6 +14,12 @@ class Places:
     database: Path
     assertion_key: Path
     control_socket: Path
+    verdict_socket: Path
+    """Where nginx asks who may pass."""
+    relay_socket: Path
+    """Where nginx passes on what lives long."""
+    nginx: Path
+    """Folder of what nginx writes."""
     lock: Path
     """Held by the one supervisor that uses the runtime folder."""
 
@@ -24,5 +30,8 @@ class Places:
             database=settings.state_dir / "gateway.db",
             assertion_key=settings.state_dir / "assertion-key.pem",
             control_socket=settings.runtime_dir / "control.sock",
+            verdict_socket=settings.runtime_dir / "verdict.sock",
+            relay_socket=settings.runtime_dir / "relay.sock",
+            nginx=settings.runtime_dir / "nginx",
             lock=settings.runtime_dir / "gateway.lock",
         )

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -52,15 +53,22 @@ def serve(settings_path: Path) -> int:
         order = settings.model_dump_json(exclude_unset=True).encode()
         programs = (
             Program(name="control plane", module="gateway.serve.control", order=order),
-            Program(name="edge", module="gateway.serve.edge", order=order),
+            *(
+                (Program(name="verdict", module="gateway.serve.verdict", order=order),)
+                if settings.edge.engine == "nginx"
+                else ()
+            ),
+            Program(name="edge", module="gateway.serve.edge", order=order, reloads=True),
         )
         try:
             return asyncio.run(
                 Supervisor(programs, ready=f"ready {settings.portal.origin}").run(_say)
             )
         finally:
-            # granian removes it too, unless it was killed.
-            places.control_socket.unlink(missing_ok=True)
+            # Who made them removes them too, unless it was killed.
+            for path in (places.control_socket, places.verdict_socket, places.relay_socket):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(places.nginx, ignore_errors=True)
 
 
 class Supervisor:
@@ -84,6 +92,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         stopping = asyncio.create_task(stop.wait())
         work = asyncio.create_task(self._start_and_keep(say))
         try:
@@ -137,6 +146,11 @@ class Supervisor:
             if not await child.is_ready():
                 # It ends by itself, or hangs: then it must end.
                 await child.stop()
+
+    def _reload(self) -> None:
+        for program, child in self._children.items():
+            if program.reloads:
+                child.reload()
 
     async def _stop_all(self) -> None:
         for program in reversed(self._programs):

@@ -11,7 +11,8 @@ from time import perf_counter
 
 import aiohttp
 
-from tests.bench.relay import UPSTREAM, _session_cookie
+from tests.bench.relay import session_cookie
+from tests.bench.servers import UPSTREAM
 from tests.support.serving import free_port, served_gateway, write_settings
 
 PEOPLE = 8
@@ -47,7 +48,7 @@ def main() -> None:
                 )
                 with served_gateway(settings, port):
                     print(title)
-                    asyncio.run(_measure(f"http://localhost:{port}", _session_cookie(settings)))
+                    asyncio.run(_measure(f"http://localhost:{port}", session_cookie(settings)))
             finally:
                 upstream.terminate()
 

@@ -1,94 +1,135 @@
-"""What the gateway costs a request: the same upstream asked directly and through `serve`."""
+"""What the gateway costs a request: each engine beside plain nginx on the same portal."""
 
-import asyncio
+import shutil
 import statistics
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from subprocess import PIPE, Popen
-from time import perf_counter
-
-import aiohttp
 
 from cps.authtoken.encoding import b64url_encode
 from gateway.clock import system_clock
-from gateway.database import Database
-from gateway.serve.places import Places
 from gateway.session.cookie import SESSION_COOKIE
-from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import Settings
+from gateway.stores import open_stores
+from tests.bench.load import CONNECTIONS, WRK, Load, load
+from tests.bench.servers import NGINX, cpu_seconds, memory_megabytes, plain_proxy, portal
 from tests.support.logins import DOCTOR, agent_key
-from tests.support.serving import free_port, resident_megabytes, served_gateway, write_settings
+from tests.support.serving import ServedGateway, free_port, served_gateway, write_settings
 
-CONNECTIONS = 16
-SECONDS = 3.0
-UPSTREAM = """
-from aiohttp import web
-async def answer(request): return web.Response(body=b"x" * 1024)
-app = web.Application(); app.router.add_get("/", answer)
-web.run_app(app, host="127.0.0.1", port={port}, print=lambda *_: print("ready", flush=True))
-"""
+ROUNDS = 3
+SECONDS = 3
+IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+LARGE_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """One way of running the gateway."""
+
+    name: str
+    settings: str
+    target: float
+    """Share of plain nginx that is wanted, 1 kB answers."""
+
+
+PLANES = (
+    Plane(name="nginx, each verdict asked", settings='[edge]\nengine = "nginx"', target=0.50),
+    Plane(
+        name="nginx, verdict kept 2 s",
+        settings='[edge]\nengine = "nginx"\nverdict_cache_seconds = 2',
+        target=0.80,
+    ),
+    Plane(name="embedded relay", settings="", target=0.12),
+)
 
 
 def main() -> None:
-    """Print requests per second and latency, and the memory of each process."""
-    port, upstream_port = free_port(), free_port()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        Popen([sys.executable, "-c", UPSTREAM.format(port=upstream_port)], stdout=PIPE) as upstream,
-    ):
-        try:
-            assert upstream.stdout is not None
-            upstream.stdout.readline()
-            direct = f"http://127.0.0.1:{upstream_port}"
-            settings = write_settings(Path(name), upstream=direct, port=port)
-            with served_gateway(settings, port) as gateway:
-                cookie = _session_cookie(settings)
-                print(f"Relay: 1 kB answers, {CONNECTIONS} connections, one load generator")
-                base, _ = asyncio.run(_load(f"{direct}/", {}))
-                rate, latency = asyncio.run(_load(f"http://localhost:{port}/", cookie))
-                print(f"  upstream alone   {base:7.0f} requests/s   baseline")
-                print(f"  through gateway  {rate:7.0f} requests/s   ratio {rate / base:.2f}")
-                print(f"  p50 {latency[49] * 1e3:.1f} ms, p99 {latency[98] * 1e3:.1f} ms")
-                print("Memory, resident")
-                print(f"  supervisor     {resident_megabytes(gateway.process.pid):5.0f} MB")
-                for child in ("control plane", "edge"):
-                    print(f"  {child:13}  {resident_megabytes(gateway.child(child)):5.0f} MB")
-        finally:
-            upstream.terminate()
+    """Print requests per second, latency, processor time and memory of each."""
+    with ExitStack() as stack:
+        place = IN_MEMORY if IN_MEMORY.is_dir() else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place)))
+        address = stack.enter_context(portal(folder / "portal"))
+        base = address
+        if NGINX is not None:
+            base = stack.enter_context(plain_proxy(folder / "plain", address))
+        _say_what_is_measured()
+        for number, plane in enumerate(PLANES):
+            if NGINX is None and "nginx" in plane.settings:
+                print(f"  {plane.name:26} skipped: no nginx on this machine")
+                continue
+            with _gateway(folder / str(number), address, plane) as (gateway, url, cookie):
+                _measure(plane, gateway, f"http://{base}", url, cookie)
 
 
-def _session_cookie(settings_file: Path) -> dict[str, str]:
-    settings = Settings.load(settings_file)
-    database = Database(Places.of(settings).database)
-    store = SQLiteSessionStore(database, settings.session)
+def _say_what_is_measured() -> None:
+    tool = "wrk" if WRK else "a Python loop (wrk is not installed), which itself is the limit"
+    base = "plain nginx before the same portal" if NGINX else "the portal itself: no nginx here"
+    print(f"Gateway: {CONNECTIONS} connections, load by {tool}; baseline: {base}")
+    print(f"  medians of {ROUNDS} rounds of {SECONDS} s, each beside a round of the baseline")
+
+
+def _measure(
+    plane: Plane, gateway: ServedGateway, base: str, url: str, cookie: dict[str, str]
+) -> None:
+    groups = [gateway.child(name) for name in gateway.children]
+    idle = _memory(gateway, groups)
+    ratios: list[float] = []
+    loads: list[Load] = []
+    costs: list[float] = []
+    for _ in range(ROUNDS):
+        before = load(f"{base}/1k", {}, seconds=SECONDS)
+        used = sum(map(cpu_seconds, groups))
+        loads.append(load(f"{url}/1k", cookie, seconds=SECONDS))
+        costs.append((sum(map(cpu_seconds, groups)) - used) / loads[-1].requests)
+        after = load(f"{base}/1k", {}, seconds=SECONDS)
+        ratios.append(loads[-1].rate / ((before.rate + after.rate) / 2))
+    found = sorted(loads, key=lambda each: each.rate)[len(loads) // 2]
+    print(
+        f"  {plane.name:26} 1 kB  {found.rate:7.0f} requests/s  ratio"
+        f" {statistics.median(ratios):.2f} (wanted {plane.target:.2f})"
+        f"  p50 {found.p50 * 1e3:5.1f} ms  p99 {found.p99 * 1e3:5.1f} ms"
+        f"  CPU {statistics.median(costs) * 1e6:4.0f} µs/request"
+    )
+    large = []
+    for _ in range(ROUNDS):
+        whole = load(f"{base}/1m", {}, seconds=SECONDS, connections=LARGE_CONNECTIONS)
+        ours = load(f"{url}/1m", cookie, seconds=SECONDS, connections=LARGE_CONNECTIONS)
+        large.append((ours.rate / whole.rate, ours))
+    ratio, found = sorted(large, key=lambda each: each[0])[len(large) // 2]
+    print(
+        f"  {'':26} 1 MB  {found.rate:7.0f} requests/s  ratio {ratio:.2f} (wanted 0.70)"
+        f"  p50 {found.p50 * 1e3:5.1f} ms  p99 {found.p99 * 1e3:5.1f} ms"
+    )
+    loaded = _memory(gateway, groups)
+    print(f"  {'':26} memory {idle:.0f} MB idle, {loaded:.0f} MB after the load")
+
+
+def _memory(gateway: ServedGateway, groups: list[int]) -> float:
+    return sum(map(memory_megabytes, {*groups, gateway.group}))
+
+
+@contextmanager
+def _gateway(
+    folder: Path, address: str, plane: Plane
+) -> Iterator[tuple[ServedGateway, str, dict[str, str]]]:
+    folder.mkdir()
+    port = free_port()
+    file = write_settings(folder, upstream=f"http://{address}", port=port, more=plane.settings)
+    with served_gateway(file, port) as gateway:
+        yield gateway, f"http://localhost:{port}", session_cookie(file)
+    shutil.rmtree(folder)
+
+
+def session_cookie(settings_file: Path) -> dict[str, str]:
+    """Open a session in the gateway's own store and return the header that carries it."""
+    stores = open_stores(Settings.load(settings_file))
     now = system_clock() - timedelta(seconds=1)
-    value = store.create(DOCTOR, agent_key(), now=now)
-    database.close()
+    value = stores.sessions.create(DOCTOR, agent_key(), now=now)
+    stores.close()
     return {"Cookie": f"{SESSION_COOKIE}={b64url_encode(value)}"}
-
-
-async def _load(url: str, headers: dict[str, str]) -> tuple[float, list[float]]:
-    """Return requests per second and the hundredths of the latency, seconds."""
-    latencies: list[float] = []
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
-    ) as client:
-        started = perf_counter()
-
-        async def ask() -> None:
-            while perf_counter() - started < SECONDS:
-                began = perf_counter()
-                async with client.get(url, allow_redirects=False) as answer:
-                    await answer.read()
-                    assert answer.status == 200, answer.status
-                latencies.append(perf_counter() - began)
-
-        await asyncio.gather(*(ask() for _ in range(CONNECTIONS)))
-        seconds = perf_counter() - started
-    return len(latencies) / seconds, statistics.quantiles(latencies, n=100)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,16 @@ class ServedGateway:
         """Return the process id of the child that was last started under *name*."""
         return int(re.findall(rf"{name} started, process (\d+)", self.log)[-1])
 
+    @property
+    def children(self) -> list[str]:
+        """The names of what it started."""
+        return sorted(set(re.findall(r"gateway\.serve: ([a-z ]+) started, process", self.log)))
+
+    @property
+    def group(self) -> int:
+        """The process group of the command itself."""
+        return os.getpgid(self.process.pid)
+
     def wait_for_new_child(self, name: str, before: int) -> None:
         """Wait until another child than *before* was started under *name*."""
         deadline = time.monotonic() + START_SECONDS

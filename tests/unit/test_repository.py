@@ -35,6 +35,8 @@ WITHOUT_MIRROR: Mapping[str, str] = {
     "gateway/serve/control.py": PROCESS,
     "gateway/serve/edge.py": PROCESS,
     "gateway/serve/places.py": VALUES,
+    "gateway/serve/process.py": PROCESS,
+    "gateway/serve/verdict.py": PROCESS,
     "gateway/session/model.py": PROTOCOL,
     "gateway/web/parts.py": PROTOCOL,
 }

@@ -3,15 +3,12 @@
 import ssl
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import http_parser
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.clock import system_clock
 from gateway.edge import embedded
@@ -30,41 +27,16 @@ from tests.support.relay import (
     running_relay,
     session_key,
 )
+from tests.support.server_certificate import write_server_files
 
 
 @pytest.fixture(scope="module")
 def listen(tmp_path_factory: pytest.TempPathFactory) -> ListenSettings:
     """Settings with a certificate of the portal's name and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now = system_clock()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(key, hashes.SHA256())
+    files = write_server_files(tmp_path_factory.mktemp("tls"), HOST)
+    return ListenSettings(tls_certificate=files.certificate, tls_key=files.key).model_copy(
+        update={"port": 0}
     )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (folder / "locked.pem").write_bytes(
-        key.private_bytes(
-            pem,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"password"),
-        )
-    )
-    return ListenSettings(
-        tls_certificate=folder / "cert.pem", tls_key=folder / "key.pem"
-    ).model_copy(update={"port": 0})
 
 
 def test_the_compiled_parser_is_there() -> None:

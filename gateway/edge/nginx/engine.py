@@ -1,0 +1,197 @@
+"""The nginx engine: nginx in front, the relay in this process for what lives long, both watched."""
+
+import asyncio
+import os
+import re
+import resource
+import shutil
+import socket
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.edge.embedded import RelayBehindNginx, tls_context
+from gateway.edge.nginx.config import Site
+from gateway.edge.nginx.config import write_configuration as write
+from gateway.edge.nginx.process import NginxProcess
+from gateway.edge.nginx.program import find_program
+from gateway.edge.nginx.rehearsal import rehearse
+from gateway.edge.relay import Relay
+from gateway.errors import ConfigurationError
+from gateway.settings import Settings
+
+MAX_CONNECTIONS = 16_384
+"""Connections of one worker of nginx, of all kinds; a request under way takes up to three."""
+STOP_SECONDS = 3
+"""Time for answers under way when the gateway stops."""
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+"""File systems that are never on a disk."""
+
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._@+-]+")
+
+
+class NginxEngine:
+    """An :class:`gateway.edge.engine.Engine` for many requests."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        settings: Settings,
+        folder: Path,
+        verdict_socket: Path,
+        control_socket: Path,
+        relay_socket: Path,
+    ) -> None:
+        """Take a relay of the running event loop.
+
+        :param folder: nginx's own, made anew.
+        :param verdict_socket: where the verdict process answers.
+        :param control_socket: where the control plane answers.
+        :param relay_socket: where the relay is to be asked by nginx.
+        :raises ConfigurationError: for settings that nginx cannot follow, or no nginx fit for use.
+        """
+        self._settings = settings
+        self._program = find_program(settings.edge.nginx_program)
+        self._site = site_of(
+            settings,
+            folder=folder,
+            verdict_socket=verdict_socket,
+            control_socket=control_socket,
+            relay_socket=relay_socket,
+        )
+        self._relay = RelayBehindNginx(relay, socket=relay_socket, limits=settings.limits)
+        self._nginx = NginxProcess(self._program, folder)
+
+    @property
+    def address(self) -> str:
+        return self._site.listen
+
+    async def start(self) -> None:
+        shutil.rmtree(self._site.folder, ignore_errors=True)
+        self._site.folder.mkdir(mode=0o700)
+        configuration = write(self._site, self._settings)
+        await rehearse(self._program, self._site, self._settings)
+        _require_free(self._settings)
+        await self._relay.start()
+        await self._nginx.start(configuration)
+
+    async def run(self) -> None:
+        work = asyncio.create_task(self._relay.run())
+        end = asyncio.create_task(self._nginx.ended())
+        try:
+            await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                raise ConnectionError(f"nginx ended with {end.result()}")
+            work.result()
+        finally:
+            for task in (work, end):
+                task.cancel()
+            await asyncio.gather(work, end, return_exceptions=True)
+
+    async def reload(self) -> None:
+        tls_context(self._settings.listen)
+        await self._nginx.reload()
+
+    async def stop(self) -> None:
+        await asyncio.gather(self._nginx.stop(seconds=STOP_SECONDS), self._relay.stop())
+
+
+def site_of(
+    settings: Settings,
+    *,
+    folder: Path,
+    verdict_socket: Path,
+    control_socket: Path,
+    relay_socket: Path,
+) -> Site:
+    """Return what nginx is to do for these settings.
+
+    :raises ConfigurationError: for settings that nginx cannot follow.
+    """
+    listen, edge = settings.listen, settings.edge
+    for key, path in (
+        ("runtime_dir", folder),
+        ("listen.tls_certificate", listen.tls_certificate),
+        ("listen.tls_key", listen.tls_key),
+    ):
+        if path is not None and not _PLAIN_PATH.fullmatch(str(path)):
+            reason = f"{path}: nginx wants a path of letters, digits and /._@+-"
+            raise ConfigurationError("settings", key, reason)
+    if edge.verdict_cache_seconds and not is_in_memory(folder.parent):
+        reason = (
+            f"needs runtime_dir in memory, and {folder.parent} is on a disk: names of sessions are"
+            " in the cache; a folder below /run is right"
+        )
+        raise ConfigurationError("settings", "edge.verdict_cache_seconds", reason)
+    tls_context(listen)
+    upstream = urlsplit(settings.portal.upstream)
+    is_https = upstream.scheme == "https"
+    host = f"[{listen.address}]" if ":" in listen.address else listen.address
+    return Site(
+        folder=folder,
+        listen=f"{host}:{listen.port}",
+        tls=(
+            None
+            if listen.tls_certificate is None or listen.tls_key is None
+            else (listen.tls_certificate, listen.tls_key)
+        ),
+        portal=f"{_host_of(upstream.hostname or '')}:{upstream.port or (443 if is_https else 80)}",
+        portal_tls=upstream.hostname if is_https else None,
+        authorities=_system_authorities() if is_https else None,
+        verdict_socket=verdict_socket,
+        control_socket=control_socket,
+        relay_socket=relay_socket,
+        connections=_connections(),
+        # Its workers would be somebody's who cannot enter the folder; root's they are only where
+        # the whole gateway is run by root.
+        user="root" if os.geteuid() == 0 else None,
+    )
+
+
+def is_in_memory(folder: Path) -> bool:
+    """Return whether what is written in *folder* stays in memory. Source: proc(5), mountinfo."""
+    while not folder.exists():
+        folder = folder.parent
+    device = folder.stat().st_dev
+    name = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        mount, _, kind = line.partition(" - ")
+        if mount.split()[2] == name:
+            return kind.split()[0] in IN_MEMORY
+    return False
+
+
+def _host_of(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def _system_authorities() -> Path:
+    """Return the file with the authorities that this system trusts.
+
+    :raises ConfigurationError: where there is none.
+    """
+    paths = ssl.get_default_verify_paths()
+    for name in (paths.cafile, paths.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"):
+        if name and Path(name).is_file():
+            return Path(name)
+    reason = "https wants a file with the system's authorities, and there is none"
+    raise ConfigurationError("settings", "portal.upstream", reason)
+
+
+def _connections() -> int:
+    """Return how many connections a worker may have, with two files for each."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, hard // 2)
+
+
+def _require_free(settings: Settings) -> None:
+    """Refuse an address at once that is taken; nginx would try for seconds, and say less.
+
+    :raises OSError: naming the address.
+    """
+    address, port = settings.listen.address, settings.listen.port
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, port))

@@ -1,0 +1,121 @@
+"""A child that answers requests on an event loop: from its order to its end."""
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import uvloop
+
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.serve.lifeline import Lifeline
+from gateway.serve.logs import configure_logs
+from gateway.settings import Settings
+
+STORE_SECONDS = 1
+"""Longest wait for the store. Requests wait in the event loop, so one that must wait
+longer is refused rather than hold up all the others."""
+
+_EXIT_FAILED = 1
+_EXIT_CONFIGURATION = 2
+_log = logging.getLogger("gateway.serve")
+
+
+class Service(Protocol):
+    """A server on the running event loop."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens; known once it was started."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    async def run(self) -> None:
+        """Work until cancelled; a return or an exception means that it works no more."""
+
+    async def reload(self) -> None:
+        """Take certificates that were renewed, while requests go on.
+
+        :raises ConfigurationError: where they cannot be used; then the old ones stay.
+        """
+
+    async def stop(self) -> None:
+        """Take no more requests, let those under way end for a short time, then end them."""
+
+
+def run_process(name: str, build: Callable[[Settings], Service], *, descriptors: int) -> int:
+    """Serve until SIGTERM, and return the exit code. The argument is the number of the lifeline.
+
+    :param name: for the log.
+    :param build: makes the service, on its event loop.
+    :param descriptors: open files wanted.
+    """
+    lifeline = Lifeline(int(sys.argv[1]))
+    os.umask(0o077)
+    configure_logs()
+    settings = Settings.model_validate(json.loads(lifeline.read_order()))
+    lifeline.follow()
+    _allow_descriptors(descriptors)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(name, build, settings, lifeline))
+    except ConfigurationError as exc:
+        _log.error("%s: %s", name, exc)
+        return _EXIT_CONFIGURATION
+    except (GatewayError, OSError) as exc:
+        _log.error("%s: %s", name, exc)
+        return _EXIT_FAILED
+
+
+async def _run(
+    name: str, build: Callable[[Settings], Service], settings: Settings, lifeline: Lifeline
+) -> int:
+    service = build(settings)
+    await service.start()
+    _log.info("%s listens on %s", name, service.address)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    reload = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    reloading = asyncio.create_task(_reload(name, service, reload))
+    stopping = asyncio.create_task(stop.wait())
+    work = asyncio.create_task(service.run())
+    lifeline.say_ready()
+    await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        # Without it nothing would end what belongs to sessions that end: better no gateway.
+        _log.error("%s: its work ended: %r", name, work.exception())
+    await service.stop()
+    for task in (work, stopping, reloading):
+        task.cancel()
+    await asyncio.gather(work, stopping, reloading, return_exceptions=True)
+    return 0 if stop.is_set() else _EXIT_FAILED
+
+
+async def _reload(name: str, service: Service, wanted: asyncio.Event) -> None:
+    """Reload each time it is wanted, until cancelled."""
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await service.reload()
+        except (ConfigurationError, OSError) as exc:
+            _log.error("%s goes on as it was: %s", name, exc)
+        else:
+            _log.info("%s reloaded", name)
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise this process's limit of open files as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
