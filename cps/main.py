@@ -1,10 +1,11 @@
-"""The `cps` command: agent, virtual cards, test authority, demo."""
+"""The `cps` command: agent, cards, virtual cards, test authority, demo."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 import cps.agent.commands
+import cps.card_commands.commands
 import cps.demo.commands
 import cps.issuer.commands
 import cps.virtual.commands
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cps", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     cps.agent.commands.add_commands(subparsers)
+    cps.card_commands.commands.add_commands(subparsers)
     cps.virtual.commands.add_commands(subparsers)
     cps.issuer.commands.add_commands(subparsers)
     cps.demo.commands.add_commands(subparsers)

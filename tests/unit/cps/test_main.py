@@ -13,7 +13,7 @@ from cps.main import main
 PROJECT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("command", ["agent", "virtual", "issuer", "demo"])
+@pytest.mark.parametrize("command", ["agent", "card", "virtual", "issuer", "demo"])
 def test_every_part_has_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
