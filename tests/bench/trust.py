@@ -58,7 +58,7 @@ def _measure(folder: Path, small: float, large: float) -> None:
     (folder / "issuer").write_bytes(pki.big_crl(REVOKED, issuer=made.intermediate))
     revocation = RevocationLists.load([folder / "root", folder / "issuer"], store, pki.NOW)
     rules = AccessRules(card_types={CardKind.CPS})
-    raw, challenge = _login(pki.der(pki.leaf(issuer=made.intermediate)))
+    raw, challenge = make_login(pki.der(pki.leaf(issuer=made.intermediate)))
 
     verifier = LoginVerifier(store, revocation, rules, ORIGIN)
     # Each more than a minute from the one before, in either direction.
@@ -99,7 +99,8 @@ def _print_parts(rate: float, raw: bytes, paths: PathVerifier, revocation: Revoc
         print(f"    {name:24} {_seconds(work) * 1e6:6.1f} µs")
 
 
-def _login(certificate: bytes) -> tuple[bytes, Challenge]:
+def make_login(certificate: bytes) -> tuple[bytes, Challenge]:
+    """Return what an agent hands in with the card ``pki.key("leaf")``, and what it answers."""
     agent = AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
     nonce, rid = secrets.token_bytes(32), b64url_encode(secrets.token_bytes(16))
     message = login_message(

@@ -48,6 +48,22 @@ class RevocationFolder:
         for number, certificate in enumerate(designated):
             responders.append(folder / f"responder-{number}.pem")
             responders[-1].write_bytes(pki.pem(certificate))
+        tables = (
+            {
+                "authority": folder / "middle.pem",
+                "crl": list(cards),
+                "delta": list(delta),
+                "ocsp": list(ocsp),
+                "ocsp_nonce": nonce,
+                "ocsp_responders": responders,
+            },
+            {
+                "authority": folder / "root.pem",
+                "crl": list(authorities),
+                "delta": [],
+                "ocsp": list(root_ocsp),
+            },
+        )
         (folder / "state").mkdir(mode=0o700, exist_ok=True)
         self.settings = Settings.model_validate(
             {
@@ -63,19 +79,7 @@ class RevocationFolder:
                     "intermediates": [folder / "middle.pem"],
                     "crls": list(files),
                     "revocation": [
-                        {
-                            "authority": folder / "middle.pem",
-                            "crl": list(cards),
-                            "delta": list(delta),
-                            "ocsp": list(ocsp),
-                            "ocsp_nonce": nonce,
-                            "ocsp_responders": responders,
-                        },
-                        {
-                            "authority": folder / "root.pem",
-                            "crl": list(authorities),
-                            "ocsp": list(root_ocsp),
-                        },
+                        table for table in tables if table["crl"] or table["delta"] or table["ocsp"]
                     ],
                     **(more or {}),
                 },
