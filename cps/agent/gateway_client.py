@@ -1,4 +1,4 @@
-"""The agent's two requests to a gateway, over a connection of its own."""
+"""The agent's three requests to a gateway, over connections of its own."""
 
 import json
 import platform
@@ -19,12 +19,12 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode, parse_object
 from cps.authtoken.frame import NONCE_BYTES
 from cps.authtoken.jwk import AgentKey
+from cps.authtoken.lease import LeaseMessage, require_lease_id
 from cps.authtoken.token import ALGORITHMS, AuthToken
 
 PROTOCOL_VERSION = 1
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 20.0
-"""Between two pieces of an answer, and for its body as a whole."""
+MAX_LEASE_SECONDS = 3600
+"""Longest heartbeat and grace that a gateway may ask for."""
 MAX_ANSWER_BYTES = 4096
 MAX_LABEL_CHARACTERS = 64
 MAX_CHALLENGE_SECONDS = 600
@@ -60,16 +60,63 @@ class Claim:
     """Seconds, 0 to 600."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTerms:
+    """What the gateway asks for while the session lives."""
+
+    id: str = field(repr=False)
+    """The lease's id, 22 characters."""
+    heartbeat: float
+    """Seconds between two messages, 1 to 3600."""
+    grace: float
+    """Seconds of silence that end the session, at least the heartbeat, at most 3600."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A login that the gateway accepted."""
+
+    code: str = field(repr=False)
+    """The one-time code, 43 characters."""
+    lease: LeaseTerms | None
+    """``None`` where the session does without the card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long one request may take, in seconds."""
+
+    connect: float
+    read: float
+    """Between two pieces of an answer, and for its body as a whole."""
+
+
+LOGIN_PATIENCE = Patience(connect=10.0, read=20.0)
+LEASE_PATIENCE = Patience(connect=2.0, read=3.0)
+"""A message that does not arrive is sent anew, and soon."""
+
+
 class GatewayClient:
     """One gateway, reached without cookies, redirects or retries.
 
     :param origin: the portal's, from the agent's own list.
     :param tls: how servers prove themselves.
+    :param login: how long claim and token may take.
+    :param lease: how long a message about the card may take.
     """
 
-    def __init__(self, origin: str, *, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        tls: ssl.SSLContext,
+        login: Patience = LOGIN_PATIENCE,
+        lease: Patience = LEASE_PATIENCE,
+    ) -> None:
         self._origin = origin
         self._tls = tls
+        self._login = login
+        self._lease = lease
 
     def claim(self, rid: str, key: AgentKey) -> Claim:
         """Claim the login *rid* for *key*, once.
@@ -90,6 +137,7 @@ class GatewayClient:
                     "agent": {"name": "cps", "version": VERSION, "os": system or "unknown"},
                 }
             ).encode("ascii"),
+            self._login,
         )
         if answer.get("origin") != self._origin:
             # Whatever answers there, the card must not sign for it.
@@ -100,28 +148,39 @@ class GatewayClient:
         except (ValueError, KeyError) as exc:
             raise _unreachable(f"claim answered with {type(exc).__name__}: {exc}") from exc
 
-    def hand_in(self, token: AuthToken) -> str:
-        """Hand in what the card signed and return the one-time code, 43 characters.
+    def hand_in(self, token: AuthToken) -> Accepted:
+        """Hand in what the card signed and return the one-time code, and what comes with it.
 
         :raises SignInError: with the gateway's own code; TLS_ERROR, PROXY_ERROR or
             GATEWAY_UNREACHABLE.
 
         Source: docs/reference/protocol.md, "Agent to gateway".
         """
-        code = self._exchange("/_cps/agent/token", token.to_json()).get("code")
+        answer = self._exchange("/_cps/agent/token", token.to_json(), self._login)
         try:
-            if not isinstance(code, str):
-                raise ValueError("code: text is wanted")  # noqa: TRY004, TRY301 - one error below
-            b64url_decode(code, length=CODE_BYTES)
-        except ValueError as exc:
-            raise _unreachable("token answered without a code of the right form") from exc
-        return code
+            return _read_accepted(answer)
+        except (ValueError, KeyError) as exc:
+            raise _unreachable(f"token answered with {type(exc).__name__}: {exc}") from exc
 
-    def _exchange(self, path: str, body: bytes) -> dict[str, object]:
+    def tell(self, message: LeaseMessage) -> bool:
+        """Send a message about the card and return whether the session still lives.
+
+        :raises SignInError: with the gateway's own code; TLS_ERROR, PROXY_ERROR or
+            GATEWAY_UNREACHABLE.
+
+        Source: docs/reference/protocol.md, "The lease".
+        """
+        answer = self._exchange("/_cps/agent/lease", message.to_json(), self._lease)
+        alive = answer.get("alive")
+        if not isinstance(alive, bool):
+            raise _unreachable("lease answered without saying whether the session lives")
+        return alive
+
+    def _exchange(self, path: str, body: bytes, patience: Patience) -> dict[str, object]:
         # One connection for each request: an idle one that the network dropped while the person
         # typed the PIN would fail the login.
         try:
-            with self._pool() as pool:
+            with self._pool(patience) as pool:
                 response = pool.request(
                     "POST",
                     self._origin + path,
@@ -131,7 +190,7 @@ class GatewayClient:
                     preload_content=False,
                     decode_content=False,
                 )
-                raw = _read_bounded(response)
+                raw = _read_bounded(response, patience.read)
         except urllib3.exceptions.SSLError as exc:
             raise SignInError(ErrorCode.TLS_ERROR, str(exc)) from exc
         except (urllib3.exceptions.ProxyError, urllib3.exceptions.ProxySchemeUnknown) as exc:
@@ -146,8 +205,8 @@ class GatewayClient:
             raise _refusal(path, response.status, answer)
         return answer
 
-    def _pool(self) -> urllib3.PoolManager:
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    def _pool(self, patience: Patience) -> urllib3.PoolManager:
+        timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)
         proxy = proxy_for(self._origin)
         if proxy is None:
             return urllib3.PoolManager(ssl_context=self._tls, timeout=timeout, retries=False)
@@ -178,15 +237,15 @@ def proxy_for(origin: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _read_bounded(response: urllib3.BaseHTTPResponse) -> bytes:
-    deadline = time.monotonic() + READ_SECONDS
+def _read_bounded(response: urllib3.BaseHTTPResponse, seconds: float) -> bytes:
+    deadline = time.monotonic() + seconds
     raw = bytearray()
     for chunk in response.stream(_CHUNK_BYTES):
         raw += chunk
         if len(raw) > MAX_ANSWER_BYTES:
             raise _unreachable(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         if time.monotonic() > deadline:
-            raise _unreachable(f"an answer that took more than {READ_SECONDS:.0f} s")
+            raise _unreachable(f"an answer that took more than {seconds:.0f} s")
     return bytes(raw)
 
 
@@ -230,6 +289,27 @@ def _read_claim(answer: Mapping[str, object]) -> Claim:
     if type(expires_in) is not int or not 0 <= expires_in <= MAX_CHALLENGE_SECONDS:
         raise ValueError("expires_in")
     return Claim(nonce=b64url_decode(nonce, length=NONCE_BYTES), label=label, expires_in=expires_in)
+
+
+def _read_accepted(answer: Mapping[str, object]) -> Accepted:
+    code, lease = answer["code"], answer["lease"]
+    if not isinstance(code, str):
+        raise ValueError("code")  # noqa: TRY004 - one error for the caller
+    b64url_decode(code, length=CODE_BYTES)
+    return Accepted(code=code, lease=None if lease is None else _read_terms(lease))
+
+
+def _read_terms(lease: object) -> LeaseTerms:
+    if not isinstance(lease, Mapping):
+        raise ValueError("lease")  # noqa: TRY004 - one error for the caller
+    name, heartbeat, grace = lease["id"], lease["heartbeat"], lease["grace"]
+    if not isinstance(name, str):
+        raise ValueError("lease.id")  # noqa: TRY004 - one error for the caller
+    if type(heartbeat) is not int or type(grace) is not int:
+        raise ValueError("lease.heartbeat or lease.grace")
+    if not 1 <= heartbeat <= grace <= MAX_LEASE_SECONDS:
+        raise ValueError("lease.heartbeat or lease.grace")
+    return LeaseTerms(id=require_lease_id(name), heartbeat=heartbeat, grace=grace)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.pin_entry import PINEntry
 from cps.agent.ports import ADDRESS, PORTS, listen
+from cps.agent.presence import Presence
 from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
 from cps.agent.settings import SETTINGS_FILE, AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
@@ -64,14 +65,20 @@ def run_agent(
         tls = ssl.create_default_context()
         # Not every build of Python has this as its default.
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
+
+        def gateway_at(origin: str) -> GatewayClient:
+            return GatewayClient(origin, tls=tls)
+
+        presence = Presence(terminal=terminal, gateway_at=gateway_at)
         sign_in = SignIn(
             terminal=terminal,
             open_card=card_opener(settings, virtual=virtual_card is not None),
             entry=entry,
-            gateway_at=lambda origin: GatewayClient(origin, tls=tls),
+            gateway_at=gateway_at,
+            watch=presence.watch,
         )
         pages = Pages(_banners(development=development, virtual=virtual_card is not None))
-        asyncio.run(_serve(sign_in, pages, allowed, listener))
+        asyncio.run(_serve(sign_in, presence, pages, allowed, listener))
 
 
 def card_opener(
@@ -89,7 +96,11 @@ def card_opener(
 
 
 async def _serve(
-    sign_in: SignIn, pages: Pages, portals: AllowList, listener: socket.socket
+    sign_in: SignIn,
+    presence: Presence,
+    pages: Pages,
+    portals: AllowList,
+    listener: socket.socket,
 ) -> None:
     server = AgentServer(
         portals=portals,
@@ -103,7 +114,8 @@ async def _serve(
         await server.start(listener)
         print(f"ready http://{ADDRESS}:{port}", flush=True)
         await ended.wait()
-        await server.close()
+        # At the same time: neither may use up the other's share of the moment that is left.
+        await asyncio.gather(server.close(), asyncio.to_thread(presence.close))
 
 
 @contextmanager

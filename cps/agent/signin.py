@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cps.agent import VERSION
 from cps.agent.errors import SignInError
-from cps.agent.gateway_client import Claim
+from cps.agent.gateway_client import Accepted, Claim
 from cps.agent.holder import read_holder
 from cps.agent.pin_entry import PINEntry, PINRequest
+from cps.agent.presence import CardLease
 from cps.atr import CardType, recognise
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
@@ -75,8 +76,8 @@ class Gateway(Protocol):
     def claim(self, rid: str, key: AgentKey) -> Claim:
         """Claim a login."""
 
-    def hand_in(self, token: AuthToken) -> str:
-        """Hand in what the card signed and return the one-time code."""
+    def hand_in(self, token: AuthToken) -> Accepted:
+        """Hand in what the card signed and return the one-time code, and what comes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +98,6 @@ class CompletedSignIn:
 
     redirect: str = field(repr=False)
     """Where the browser goes next; it holds the one-time code."""
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    """The agent's key for which the card vouched; the presence lease is signed with it."""
 
 
 class SignIn:
@@ -108,6 +107,7 @@ class SignIn:
     :param open_card: recognises the card behind a connection.
     :param entry: asks for the PIN.
     :param gateway_at: returns the gateway of an origin.
+    :param watch: watches the card of a session from now on; does not wait for it.
     :param clock: seconds that never go back.
     """
 
@@ -118,12 +118,14 @@ class SignIn:
         open_card: Callable[[CardConnection], CPSCard],
         entry: PINEntry,
         gateway_at: Callable[[str], Gateway],
+        watch: Callable[[CardLease], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._terminal = terminal
         self._open_card = open_card
         self._entry = entry
         self._gateway_at = gateway_at
+        self._watch = watch
         self._clock = clock
 
     def run(self, request: LoginRequest, progress: Progress) -> CompletedSignIn:
@@ -137,7 +139,7 @@ class SignIn:
 
         Source: docs/reference/protocol.md, steps 4 to 10.
         """
-        with self._card(progress) as card:
+        with self._card(progress) as (card, place):
             holder = read_holder(card.authentication_certificate())
             key = ec.generate_private_key(ec.SECP256R1())
             agent_key = AgentKey.of(key.public_key())
@@ -163,7 +165,7 @@ class SignIn:
             description = CardDescription(interface=card.interface, atr=card.atr)
         progress.show(Stage.WORKING)
         attempt.require_wanted()
-        code = gateway.hand_in(
+        accepted = gateway.hand_in(
             AuthToken(
                 rid=request.rid,
                 unverified_certificate=signed.certificate,
@@ -174,17 +176,21 @@ class SignIn:
             )
         )
         _LOG.info("signed in to %s", request.origin)
-        return CompletedSignIn(redirect=f"{request.origin}{CALLBACK_PATH}?code={code}", key=key)
+        if accepted.lease is not None:
+            # Before the browser is back: a card that leaves now opens no session any more.
+            self._watch(CardLease(origin=request.origin, key=key, terms=accepted.lease, card=place))
+        return CompletedSignIn(redirect=f"{request.origin}{CALLBACK_PATH}?code={accepted.code}")
 
     @contextmanager
-    def _card(self, progress: Progress) -> Iterator[CPSCard]:
-        card = self._open(progress)
+    def _card(self, progress: Progress) -> Iterator[tuple[CPSCard, ReaderState]]:
+        """Open the card; with it comes its reader as it was before, to tell a swap by."""
+        card, place = self._open(progress)
         try:
-            yield card
+            yield card, place
         finally:
             card.close()
 
-    def _open(self, progress: Progress) -> CPSCard:
+    def _open(self, progress: Progress) -> tuple[CPSCard, ReaderState]:
         """Return the card, opened once more where another program reset it meanwhile."""
         ends_at = self._clock() + CARD_WAIT_SECONDS
         try:
@@ -193,23 +199,23 @@ class SignIn:
             _LOG.info("another program reset the card; it is opened once more")
             return self._connect(self._await_card(progress, ends_at))
 
-    def _connect(self, reader: str) -> CPSCard:
-        """Return the card in *reader*, with all that is to be read of it."""
+    def _connect(self, place: ReaderState) -> tuple[CPSCard, ReaderState]:
+        """Return the card in the reader, with all that is to be read of it."""
         with ExitStack() as failed:
-            connection = self._terminal.connect(reader)
+            connection = self._terminal.connect(place.name)
             failed.callback(connection.close)
             card = self._open_card(connection)
             failed.callback(card.close)
             card.authentication_certificate()
             failed.pop_all()
-            return card
+            return card, place
 
-    def _await_card(self, progress: Progress, ends_at: float) -> str:
-        """Return the name of the reader that holds the one CPS card, waiting for it to come."""
+    def _await_card(self, progress: Progress, ends_at: float) -> ReaderState:
+        """Return the reader that holds the one CPS card, waiting for it to come."""
         readers = self._terminal.readers()
         while True:
             choice = choose_reader(readers)
-            if isinstance(choice, str):
+            if isinstance(choice, ReaderState):
                 progress.show(Stage.WORKING)
                 return choice
             stage, error = choice
@@ -292,13 +298,13 @@ class _Attempt:
             raise PINCancelledError("nobody waits for the sign-in any more")
 
 
-def choose_reader(readers: Sequence[ReaderState]) -> str | tuple[Stage, CardError]:
+def choose_reader(readers: Sequence[ReaderState]) -> ReaderState | tuple[Stage, CardError]:
     """Return the reader that holds the one CPS card, else what is missing.
 
     A card of another kind is no error while a slot is free: many readers hold the patient's card
     in a second slot.
 
-    :returns: the reader's name, or what to wait for and the error once nobody waits any longer.
+    :returns: the reader, or what to wait for and the error once nobody waits any longer.
     :raises CardContactlessError: for a CPS that lies on a contactless reader.
     :raises CardUnsupportedError: for another card, where there is no free slot for the right one.
     """
@@ -309,7 +315,7 @@ def choose_reader(readers: Sequence[ReaderState]) -> str | tuple[Stage, CardErro
     contactless = [state for state in present if kinds[state.name] is CardType.CPS3_CONTACTLESS]
     contact = [state for state in present if kinds[state.name] and state not in contactless]
     if len(contact) == 1:
-        return contact[0].name
+        return contact[0]
     if contact:
         return Stage.CARDS, NoCardError("several CPS cards")
     if contactless:

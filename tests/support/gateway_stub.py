@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
+from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken
 
 CLAIM = "/_cps/agent/claim"
 TOKEN = "/_cps/agent/token"
+LEASE = "/_cps/agent/lease"
+TERMS = {"id": "AAECAwQFBgcICQoLDA0ODw", "heartbeat": 20, "grace": 60}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class GatewayStub:
 
     :ivar instead: path to what is answered there instead of the right thing.
     :ivar change: members that replace those of a right claim answer.
+    :ivar lease: the lease that comes with the code.
+    :ivar heard: each message about the lease, its signature checked.
     :ivar requests: path, headers and body of each request seen.
     """
 
@@ -50,6 +55,8 @@ class GatewayStub:
         self.instead: dict[str, Answer | Callable[[], Answer]] = {}
         self.change: dict[str, object] = {}
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.lease: dict[str, object] | None = None
+        self.heard: list[LeaseMessage] = []
         self._key: AgentKey | None = None
 
     def paths(self) -> list[str]:
@@ -60,7 +67,7 @@ class GatewayStub:
         instead = self.instead.get(path)
         if instead is not None:
             return instead() if callable(instead) else instead
-        return self._claim(body) if path == CLAIM else self._token(body)
+        return {CLAIM: self._claim, TOKEN: self._token, LEASE: self._hear}[path](body)
 
     def _claim(self, body: bytes) -> Answer:
         members = json.loads(body)
@@ -93,7 +100,15 @@ class GatewayStub:
         key = x509.load_der_x509_certificate(token.unverified_certificate).public_key()
         assert isinstance(key, rsa.RSAPublicKey)
         key.verify(token.signature, message, padding.PKCS1v15(), hashes.SHA256())
-        return Answer.of({"code": self.code, "lease": None})
+        return Answer.of({"code": self.code, "lease": self.lease})
+
+    def _hear(self, body: bytes) -> Answer:
+        message = LeaseMessage.parse(body)
+        assert self._key is not None
+        message.require_signed_by(self._key, origin=self.origin)
+        assert message.counter > max([0, *(earlier.counter for earlier in self.heard)])
+        self.heard.append(message)
+        return Answer.of({"alive": message.event is LeaseEvent.PRESENT})
 
 
 @contextmanager

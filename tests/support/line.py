@@ -21,9 +21,10 @@ from cryptography.x509.oid import NameOID
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from cps.agent.gateway_client import Claim, GatewayClient
+from cps.agent.gateway_client import Accepted, Claim, GatewayClient
 from cps.agent.pages import Pages
 from cps.agent.pin_entry import PINEntry
+from cps.agent.presence import CardLease, LeaseGateway, Presence
 from cps.agent.signin import Gateway, SignIn
 from cps.agent.workflow import WorkflowLimits
 from cps.authtoken.jwk import AgentKey
@@ -66,6 +67,7 @@ class Desk:
     """The card that is in the reader at first."""
     terminal: MeddledTerminal
     entry: PINEntry
+    presence: Presence
 
     @property
     def tries_left(self) -> int:
@@ -109,20 +111,30 @@ class Line:
         gateway_at: Callable[[str], Gateway] | None = None,
         limits: WorkflowLimits | None = None,
         banners: tuple[str, ...] = (),
+        watched: bool = False,
+        lease_gateway_at: Callable[[str], LeaseGateway] | None = None,
     ) -> Iterator[Desk]:
         """Run an agent with a card in its reader and a person who knows the PIN.
 
         :param terminal: instead of one with a card that is *image*, read by honest hands.
         :param gateway_at: instead of the real client of the gateway.
+        :param watched: whether the agent watches the card of each session; else it is as if it
+            was killed after the login.
+        :param lease_gateway_at: where it tells of the card, instead of the real client.
         """
         image = image or cards.image()
         terminal = terminal or MeddledTerminal(SoftwareCard(image))
         entry = entry or Person()
+        presence = Presence(
+            terminal=terminal,
+            gateway_at=lease_gateway_at or self.client_at,
+        )
         sign_in = SignIn(
             terminal=terminal,
             open_card=open_card,
             entry=entry,
             gateway_at=gateway_at or self.gateway_at,
+            watch=presence.watch if watched else _look_away,
             clock=lambda: self.clock().timestamp(),
         )
         with running_agent(
@@ -131,11 +143,19 @@ class Line:
             portals=(self.origin,),
             pages=Pages(banners),
         ) as agent:
-            yield Desk(port=agent.port, image=image, terminal=terminal, entry=entry)
+            desk = Desk(
+                port=agent.port, image=image, terminal=terminal, entry=entry, presence=presence
+            )
+            with closing(presence):
+                yield desk
 
     def gateway_at(self, origin: str) -> Gateway:
         """Return the agent's real way to the gateway; what it brings is noted as a secret."""
-        return _NotedGateway(GatewayClient(origin, tls=self.tls), self)
+        return _NotedGateway(self.client_at(origin), self)
+
+    def client_at(self, origin: str) -> GatewayClient:
+        """Return the agent's real way to the gateway."""
+        return GatewayClient(origin, tls=self.tls)
 
     def log_in(self, browser: Browser, desk: Desk, target: str = "/") -> Page:
         """Go the whole way and return what the portal answers."""
@@ -197,6 +217,10 @@ class Line:
             return row[0]
 
 
+def _look_away(lease: CardLease) -> None:
+    """Watch no card."""
+
+
 class _NotedGateway:
     """The agent's two exchanges, with a note of each secret that they bring."""
 
@@ -209,10 +233,10 @@ class _NotedGateway:
         self._line.nonces.append(claim.nonce)
         return claim
 
-    def hand_in(self, token: AuthToken) -> str:
-        code = self._client.hand_in(token)
-        self._line.codes.append(code)
-        return code
+    def hand_in(self, token: AuthToken) -> Accepted:
+        accepted = self._client.hand_in(token)
+        self._line.codes.append(accepted.code)
+        return accepted
 
 
 @contextmanager
@@ -223,13 +247,17 @@ def running_line(
     hierarchy: Hierarchy | None = None,
     lists: Mapping[str, bytes] | None = None,
     upstream: str | None = None,
+    port: int | None = None,
     **tables: Mapping[str, object],
 ) -> Iterator[Line]:
     """Run a gateway until the block ends.
 
+    In a folder and on a port where one ran before, it goes on where that one ended.
+
     :param hierarchy: whose cards are let in; ours where absent.
     :param lists: name of file to revocation list; good ones of root and intermediate where absent.
     :param upstream: the portal's address, instead of one that echoes.
+    :param port: where browsers find it; any free one where absent.
     :param tables: further tables of the settings.
     """
     clock, portal = FakeClock(pki.NOW), RawServer(echo)
@@ -240,8 +268,12 @@ def running_line(
             upstream or echoing,
             hierarchy or pki.hierarchy(),
             lists,
-            {"environment": environment, "listen": {}, **tables},
-            tls={"tls_certificate": str(certificate), "tls_key": str(key)},
+            {"environment": environment, **tables},
+            listen={
+                "port": port or free_port(),
+                "tls_certificate": str(certificate),
+                "tls_key": str(key),
+            },
         )
         places = Places.of(settings)
         signer = AssertionSigner.load_or_create(
@@ -275,7 +307,7 @@ def _settings(
     hierarchy: Hierarchy,
     lists: Mapping[str, bytes] | None,
     tables: Mapping[str, object],
-    tls: Mapping[str, str],
+    listen: Mapping[str, object],
 ) -> Settings:
     lists = usual_lists(hierarchy) if lists is None else lists
     authorities = {"root.pem": hierarchy.root, "middle.pem": hierarchy.intermediate}
@@ -283,15 +315,15 @@ def _settings(
         (folder / name).write_bytes(pki.pem(authority.certificate))
     for name, content in lists.items():
         (folder / name).write_bytes(content)
-    state, port = folder / "state", free_port()
-    state.mkdir(mode=0o700)
+    state = folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
     # Made by the first decision; a test may look before that.
     (state / "audit.jsonl").touch(mode=0o600)
     return Settings.model_validate(
         {
             "state_dir": str(state),
             "portal": {
-                "origin": f"https://localhost:{port}",
+                "origin": f"https://localhost:{listen['port']}",
                 "upstream": upstream,
                 "label": LABEL,
             },
@@ -304,7 +336,7 @@ def _settings(
             # The clock of these tests stands, so one minute holds all of them.
             "rate": dict.fromkeys(RateSettings.model_fields, 1_000_000),
             **tables,
-            "listen": {"port": port, **tls},
+            "listen": listen,
         },
         context={"folder": folder},
     )
@@ -334,7 +366,10 @@ def _served(app: Flask, socket: Path) -> Iterator[None]:
 
 
 def _server_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate for localhost, good by the real clock, and its key; return both files."""
+    """Return files with a certificate for localhost, good by the real clock, and with its key."""
+    certificate_file, key_file = folder / "tls.pem", folder / "tls.key"
+    if key_file.exists():
+        return certificate_file, key_file
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -353,7 +388,6 @@ def _server_certificate(folder: Path) -> tuple[Path, Path]:
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )
-    certificate_file, key_file = folder / "tls.pem", folder / "tls.key"
     certificate_file.write_bytes(pki.pem(certificate))
     key_file.touch(mode=0o600)
     key_file.write_bytes(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from cps.agent.checks import PeerCheck
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
@@ -46,10 +44,7 @@ class Recorder:
 
 
 def completed(request: LoginRequest) -> CompletedSignIn:
-    return CompletedSignIn(
-        redirect=f"{request.origin}/_cps/callback?code=CODE",
-        key=ec.generate_private_key(ec.SECP256R1()),
-    )
+    return CompletedSignIn(redirect=f"{request.origin}/_cps/callback?code=CODE")
 
 
 class Browser:

@@ -1,4 +1,4 @@
-"""The two requests to a gateway, against a real HTTP server that may misbehave."""
+"""The three requests to a gateway, against a real HTTP server that may misbehave."""
 
 import ipaddress
 import json
@@ -21,19 +21,35 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from cps.agent import VERSION, gateway_client
+from cps.agent import VERSION
 from cps.agent.errors import SignInError
-from cps.agent.gateway_client import MAX_ANSWER_BYTES, GatewayClient, proxy_for
+from cps.agent.gateway_client import (
+    MAX_ANSWER_BYTES,
+    GatewayClient,
+    LeaseTerms,
+    Patience,
+    proxy_for,
+)
 from cps.atr import CPS3_CONTACT_ATR
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
+from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken, CardDescription
 from tests.support import pki
-from tests.support.gateway_stub import CLAIM, TOKEN, Answer, GatewayStub, running_gateway
+from tests.support.gateway_stub import (
+    CLAIM,
+    LEASE,
+    TERMS,
+    TOKEN,
+    Answer,
+    GatewayStub,
+    running_gateway,
+)
 from tests.unit.cps.agent.fakes import RID
 
-KEY = AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
+PRIVATE_KEY = ec.generate_private_key(ec.SECP256R1())
+KEY = AgentKey.of(PRIVATE_KEY.public_key())
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -56,6 +72,8 @@ def gateway(running: GatewayStub) -> GatewayStub:
     running.instead.clear()
     running.requests.clear()
     running.change = {}
+    running.lease = None
+    running.heard.clear()
     return running
 
 
@@ -98,8 +116,17 @@ def test_claim_and_token_are_exchanged(gateway: GatewayStub, client: GatewayClie
     claim = client.claim(RID, KEY)
     assert claim.nonce == gateway.nonce
     assert (claim.label, claim.expires_in) == ("Portail d’essai", 170)
-    assert client.hand_in(token(gateway)) == gateway.code
+    accepted = client.hand_in(token(gateway))
+    assert (accepted.code, accepted.lease) == (gateway.code, None)
     assert gateway.paths() == [CLAIM, TOKEN]
+
+
+def test_a_lease_comes_with_the_code(gateway: GatewayStub, client: GatewayClient) -> None:
+    client.claim(RID, KEY)
+    gateway.lease = {**TERMS, "later": "version"}
+    lease = client.hand_in(token(gateway)).lease
+    assert lease == LeaseTerms(id=str(TERMS["id"]), heartbeat=20, grace=60)
+    assert str(TERMS["id"]) not in repr(lease)
 
 
 def test_the_claim_holds_what_the_protocol_says_and_no_more(
@@ -264,8 +291,9 @@ def test_an_odd_incident_is_left_out(
         pytest.param(b'{"code":NaN}', id="nan"),
         pytest.param(b"\xff\xfe", id="utf-16"),
         pytest.param(b'{"code":null}', id="null"),
-        pytest.param(b'{"code":"abc"}', id="short"),
-        pytest.param(b'{"code":"' + b"A" * 42 + b'\\n"}', id="line-feed"),
+        pytest.param(b'{"code":"abc","lease":null}', id="short"),
+        pytest.param(b'{"code":"' + b"A" * 42 + b'\\n","lease":null}', id="line-feed"),
+        pytest.param(b'{"code":"' + b"A" * 43 + b'"}', id="no word of a lease"),
         pytest.param(b'{"pad":"' + b"A" * MAX_ANSWER_BYTES + b'"}', id="large"),
     ],
 )
@@ -279,8 +307,72 @@ def test_a_malformed_token_answer_is_refused(
 def test_members_of_a_later_version_do_not_disturb(
     gateway: GatewayStub, client: GatewayClient
 ) -> None:
-    gateway.instead[TOKEN] = Answer.of({"code": gateway.code, "lease": {"id": "x"}})
-    assert client.hand_in(token(gateway)) == gateway.code
+    gateway.instead[TOKEN] = Answer.of({"code": gateway.code, "lease": None, "more": {"id": "x"}})
+    assert client.hand_in(token(gateway)).code == gateway.code
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"id": "short"}, id="id of another form"),
+        pytest.param({"id": 1}, id="id no text"),
+        pytest.param({"heartbeat": 0}, id="no pause"),
+        pytest.param({"heartbeat": 20.0}, id="no whole number"),
+        pytest.param({"heartbeat": True}, id="truth"),
+        pytest.param({"heartbeat": 61}, id="slower than the grace"),
+        pytest.param({"grace": 3601}, id="long grace"),
+        pytest.param({"grace": None}, id="no grace"),
+    ],
+)
+def test_a_lease_on_other_terms_is_refused(
+    gateway: GatewayStub, client: GatewayClient, change: dict[str, object]
+) -> None:
+    gateway.instead[TOKEN] = Answer.of({"code": gateway.code, "lease": {**TERMS, **change}})
+    assert refused(lambda: client.hand_in(token(gateway))).code is ErrorCode.GATEWAY_UNREACHABLE
+
+
+@pytest.mark.parametrize("lease", [[], "x", {}, True], ids=["list", "text", "empty", "truth"])
+def test_a_lease_of_another_kind_is_refused(
+    gateway: GatewayStub, client: GatewayClient, lease: object
+) -> None:
+    gateway.instead[TOKEN] = Answer.of({"code": gateway.code, "lease": lease})
+    assert refused(lambda: client.hand_in(token(gateway))).code is ErrorCode.GATEWAY_UNREACHABLE
+
+
+def lease_message(gateway: GatewayStub, event: LeaseEvent, counter: int = 1) -> LeaseMessage:
+    return LeaseMessage.signed(
+        PRIVATE_KEY, origin=gateway.origin, lease=str(TERMS["id"]), counter=counter, event=event
+    )
+
+
+def test_a_message_about_the_card_is_answered_with_the_life_of_the_session(
+    gateway: GatewayStub, client: GatewayClient
+) -> None:
+    client.claim(RID, KEY)
+    sent = [
+        lease_message(gateway, event, counter)
+        for counter, event in enumerate((LeaseEvent.PRESENT, LeaseEvent.REMOVED), 1)
+    ]
+    assert [client.tell(message) for message in sent] == [True, False]
+    assert gateway.heard == sent
+    assert gateway.paths() == [CLAIM, LEASE, LEASE]
+
+
+@pytest.mark.parametrize("alive", [None, 1, "true", []], ids=["null", "number", "text", "list"])
+def test_an_answer_that_is_neither_yes_nor_no_is_none(
+    gateway: GatewayStub, client: GatewayClient, alive: object
+) -> None:
+    gateway.instead[LEASE] = Answer.of({"alive": alive})
+    message = lease_message(gateway, LeaseEvent.PRESENT)
+    assert refused(lambda: client.tell(message)).code is ErrorCode.GATEWAY_UNREACHABLE
+
+
+def test_a_refused_message_has_the_gateways_code(
+    gateway: GatewayStub, client: GatewayClient
+) -> None:
+    gateway.instead[LEASE] = Answer.of({"error": "sig_invalid", "ref": "ABCD2345"}, status=403)
+    message = lease_message(gateway, LeaseEvent.PRESENT)
+    assert refused(lambda: client.tell(message)).code is ErrorCode.SIG_INVALID
 
 
 def test_a_gateway_that_is_not_there_is_unreachable() -> None:
@@ -291,12 +383,23 @@ def test_a_gateway_that_is_not_there_is_unreachable() -> None:
         assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.GATEWAY_UNREACHABLE
 
 
-def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_client, "READ_SECONDS", 0.1)
+def test_a_gateway_that_says_nothing_is_given_up() -> None:
+    short = Patience(connect=1, read=0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        client = GatewayClient(origin, tls=trusting_nobody())
+        client = GatewayClient(origin, tls=trusting_nobody(), login=short)
         assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.GATEWAY_UNREACHABLE
+
+
+def test_a_gateway_that_says_nothing_of_the_card_is_given_up_sooner(
+    gateway: GatewayStub,
+) -> None:
+    message = lease_message(gateway, LeaseEvent.REMOVED)
+    short = Patience(connect=1, read=0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        origin = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = GatewayClient(origin, tls=trusting_nobody(), lease=short)
+        assert refused(lambda: client.tell(message)).code is ErrorCode.GATEWAY_UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -306,10 +409,8 @@ def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
         pytest.param(0, b"400\r\n" + b"x" * 1024 + b"\r\n", id="pours"),
     ],
 )
-def test_an_answer_without_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, pause: float, chunk: bytes
-) -> None:
-    monkeypatch.setattr(gateway_client, "READ_SECONDS", 0.15 if pause else 20)
+def test_an_answer_without_end_is_given_up(pause: float, chunk: bytes) -> None:
+    patience = Patience(connect=1, read=0.15 if pause else 20)
     started = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ended = threading.Event()
@@ -327,7 +428,7 @@ def test_an_answer_without_end_is_given_up(
         thread = threading.Thread(target=drip)
         thread.start()
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        client = GatewayClient(origin, tls=trusting_nobody())
+        client = GatewayClient(origin, tls=trusting_nobody(), login=patience)
         try:
             assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.GATEWAY_UNREACHABLE
         finally:

@@ -22,12 +22,13 @@ from cps.agent.program import card_opener
 from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.authtoken.encoding import b64url_encode
+from cps.authtoken.lease import LeaseEvent
 from cps.card.recognise import open_card
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from cps.simulator.terminal import SoftwareTerminal
 from tests.support import cards
-from tests.support.gateway_stub import CLAIM, TOKEN, GatewayStub, running_gateway
+from tests.support.gateway_stub import CLAIM, TERMS, TOKEN, GatewayStub, running_gateway
 from tests.unit.cps.agent.fakes import RID, FakePerson
 from tests.unit.cps.agent.loopback import Browser, running_agent
 
@@ -65,6 +66,7 @@ def workstation(
         open_card=open_card,
         entry=entry,
         gateway_at=lambda origin: GatewayClient(origin, tls=tls),
+        watch=lambda lease: None,
     )
     with running_agent(sign_in.run, portals=(gateway.origin,)) as browser:
         yield browser
@@ -204,9 +206,10 @@ def test_a_gateway_that_names_another_origin_gets_no_signature(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals end it")
-def test_the_program_says_ready_signs_in_and_ends_on_sigterm(
+def test_the_program_says_ready_signs_in_watches_the_card_and_ends_on_sigterm(
     image: CardImage, gateway: GatewayStub, tmp_path: Path
 ) -> None:
+    gateway.lease = TERMS
     card, pin = tmp_path / "card.json", tmp_path / "pin"
     image.write(card)
     pin.touch(0o600)
@@ -235,3 +238,5 @@ def test_the_program_says_ready_signs_in_and_ends_on_sigterm(
     assert "VIRTUAL CARD" in written
     assert "Traceback" not in written
     assert secrets_in(written, gateway) == []
+    assert [message.event for message in gateway.heard] == [LeaseEvent.BYE]
+    assert str(TERMS["id"]) not in written

@@ -1,13 +1,15 @@
 """The order of a sign-in, and each way in which it ends."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from cps.agent.errors import SignInError
-from cps.agent.gateway_client import Claim
+from cps.agent.gateway_client import Accepted, Claim, LeaseTerms
+from cps.agent.presence import CardLease
 from cps.agent.signin import CARD_WAIT_SECONDS, SignIn, Stage, choose_reader
 from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR
 from cps.authtoken.codes import ErrorCode
@@ -29,6 +31,7 @@ from cps.errors import (
     PINLengthError,
     PINRejectedError,
 )
+from cps.transport.connection import ReaderState
 from tests.support import pki
 from tests.support.gateway_stub import GatewayStub
 from tests.unit.cps.agent.fakes import (
@@ -46,6 +49,7 @@ from tests.unit.cps.agent.fakes import (
 )
 
 ORIGIN = "https://portal.example"
+TERMS = LeaseTerms(id="AAECAwQFBgcICQoLDA0ODw", heartbeat=20, grace=60)
 VITALE_ATR = bytes.fromhex("3B7513000043090EA090 00".replace(" ", ""))
 
 
@@ -59,16 +63,17 @@ class FakeGateway:
         self.key: AgentKey | None = None
         self.token: AuthToken | None = None
         self.expires_in = 170
+        self.lease: LeaseTerms | None = TERMS
 
     def claim(self, rid: str, key: AgentKey) -> Claim:
         self._step("claim")
         self.key = key
         return Claim(nonce=self.stub.nonce, label="Portail", expires_in=self.expires_in)
 
-    def hand_in(self, token: AuthToken) -> str:
+    def hand_in(self, token: AuthToken) -> Accepted:
         self._step("hand in")
         self.token = token
-        return self.stub.code
+        return Accepted(code=self.stub.code, lease=self.lease)
 
     def _step(self, name: str) -> None:
         self.card.steps.append(name)
@@ -87,6 +92,7 @@ class Desk:
         self.progress = FakeProgress()
         self.clock = FakeClock()
         self.opening: list[Exception] = []
+        self.watched: list[CardLease] = []
 
     def sign_in(self) -> str:
         completed = self.work().run(login_request(ORIGIN), self.progress)
@@ -98,6 +104,7 @@ class Desk:
             open_card=self._open,
             entry=self.person,
             gateway_at=lambda origin: self.gateway,
+            watch=self.watched.append,
             clock=self.clock,
         )
 
@@ -132,7 +139,7 @@ def test_the_card_is_let_go_before_the_token_is_sent(desk: Desk) -> None:
     desk.gateway.fails = {}
     hand_in = desk.gateway.hand_in
 
-    def observed(token: AuthToken) -> str:
+    def observed(token: AuthToken) -> Accepted:
         closed.append(desk.card.closed)
         return hand_in(token)
 
@@ -141,15 +148,36 @@ def test_the_card_is_let_go_before_the_token_is_sent(desk: Desk) -> None:
     assert closed == [True]
 
 
-def test_the_key_claimed_is_the_key_returned_and_new_each_time(desk: Desk) -> None:
+def test_the_key_claimed_is_that_of_the_lease_and_new_each_time(desk: Desk) -> None:
     thumbprints = set()
     for _ in range(2):
-        completed = desk.work().run(login_request(ORIGIN), desk.progress)
+        desk.sign_in()
         desk.person.answers = [RIGHT_PIN]
-        assert isinstance(completed.key, ec.EllipticCurvePrivateKey)
-        assert AgentKey.of(completed.key.public_key()) == desk.gateway.key
-        thumbprints.add(AgentKey.of(completed.key.public_key()).thumbprint())
+        key = AgentKey.of(desk.watched[-1].key.public_key())
+        assert key == desk.gateway.key
+        thumbprints.add(key.thumbprint())
     assert len(thumbprints) == 2
+
+
+def test_the_card_is_watched_where_it_was_before_it_signed(desk: Desk) -> None:
+    swapped = replace(INSERTED, events=INSERTED.events + 2)
+    desk.card.while_signing = lambda: desk.terminal.views.insert(0, [swapped])
+    desk.sign_in()
+    (lease,) = desk.watched
+    assert (lease.origin, lease.terms, lease.card) == (ORIGIN, TERMS, INSERTED)
+
+
+def test_no_card_is_watched_where_the_gateway_asks_for_none(desk: Desk) -> None:
+    desk.gateway.lease = None
+    desk.sign_in()
+    assert desk.watched == []
+
+
+def test_no_card_is_watched_for_a_login_that_was_refused(desk: Desk) -> None:
+    desk.gateway.fails["hand in"] = SignInError(ErrorCode.SIG_INVALID, "refused")
+    with pytest.raises(SignInError):
+        desk.sign_in()
+    assert desk.watched == []
 
 
 def test_the_token_holds_what_the_card_said(desk: Desk) -> None:
@@ -433,12 +461,15 @@ def test_the_wait_for_a_card_ends_when_nobody_waits_any_more(desk: Desk) -> None
         ),
     ],
 )
-def test_the_one_cps_card_is_chosen(readers: list[object], choice: str) -> None:
-    assert choose_reader(readers) == choice  # type: ignore[arg-type]
+def test_the_one_cps_card_is_chosen(readers: list[ReaderState], choice: str) -> None:
+    chosen = choose_reader(readers)
+    assert isinstance(chosen, ReaderState)
+    assert chosen.name == choice
 
 
 def test_a_patients_card_beside_a_free_slot_is_no_error() -> None:
     choice = choose_reader([reader("a", VITALE_ATR), reader("b")])
+    assert isinstance(choice, tuple)
     assert choice[0] is Stage.CARD
 
 
