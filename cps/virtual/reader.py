@@ -157,7 +157,13 @@ def _machine_lock() -> Iterator[None]:
     import fcntl
 
     path = Path(tempfile.gettempdir()) / "cps-virtual-reader.lock"
-    with path.open("ab") as file:
+    try:
+        lock = path.open("ab")
+    except OSError as exc:
+        raise ReaderUnavailableError(
+            f"the virtual reader cannot be locked: {path}: {exc.strerror}"
+        ) from exc
+    with lock as file:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
             try:
