@@ -1,4 +1,4 @@
-"""The attacks on login layers, each against the real relay, between raw sockets.
+"""The attacks on login layers, each against both engines, between raw sockets.
 
 A probe has leaked when the portal sees it. The letters are groups of attacks: H header fields,
 P paths, R addressing, S smuggling, M methods, U upgrades, C cookies, X internal paths.
@@ -11,6 +11,7 @@ import pytest
 
 from cps.authtoken.encoding import b64url_encode
 from gateway.session.cookie import SESSION_COOKIE
+from tests.support.engines import ENGINES, EngineName, portal_and_engine
 from tests.support.relay import (
     HOST,
     Message,
@@ -18,15 +19,15 @@ from tests.support.relay import (
     RunningRelay,
     cookie_field,
     echo,
-    portal_and_relay,
     raw_request,
 )
 
 
 class Attacked:
-    """A relay with a portal behind it and one session that is good."""
+    """An engine with a portal behind it and one session that is good."""
 
-    def __init__(self, relay: RunningRelay, portal: RawServer) -> None:
+    def __init__(self, engine: EngineName, relay: RunningRelay, portal: RawServer) -> None:
+        self.engine = engine
         self.relay = relay
         self.portal = portal
         self.cookie = relay.log_in()
@@ -45,11 +46,14 @@ class Attacked:
         return self.probe(raw_request("/", f"Cookie: {value}"))
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+@pytest.fixture(scope="module", params=ENGINES)
+def attacked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacked]:
     portal = RawServer(echo)
-    with portal_and_relay(tmp_path_factory.mktemp("relay"), portal) as relay:
-        yield Attacked(relay, portal)
+    folder = tmp_path_factory.mktemp("edge")
+    with portal_and_engine(request.param, folder, portal) as relay:
+        yield Attacked(request.param, relay, portal)
 
 
 def _seen(message: Message) -> list[tuple[str, str]]:
@@ -238,8 +242,8 @@ def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) 
 def test_p_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, target: str) -> None:
     answer = attacked.send(target)
     assert answer.status == 200
-    # An empty query is the only thing that is lost.
-    expected = target.removesuffix("?")
+    # An empty query is the only thing that is lost, in the relay.
+    expected = target.removesuffix("?") if attacked.engine == "embedded" else target
     assert json.loads(answer.body)["first"] == f"GET {expected} HTTP/1.1"
 
 
@@ -544,9 +548,13 @@ def test_d_a_huge_head_is_refused(attacked: Attacked) -> None:
     _assert_refused(attacked, answer, 431)
 
 
-def test_d_many_fields_are_refused(attacked: Attacked) -> None:
+def test_d_many_fields_do_not_reach_the_portal(attacked: Attacked) -> None:
     answer = attacked.send("/", *(f"X-{n}: a" for n in range(110)))
-    _assert_refused(attacked, answer, 400, 431)
+    if attacked.engine == "nginx":
+        # Bounded by their size alone; names that it does not know stay behind.
+        assert not [name for name, value in _seen(answer) if value == "a"]
+    else:
+        _assert_refused(attacked, answer, 400, 431)
 
 
 def test_d_many_small_fields_past_the_limit_are_refused(attacked: Attacked) -> None:

@@ -215,6 +215,17 @@ class Wire:
         found, self._buffer = self._buffer, b""
         return found
 
+    def is_silent(self, seconds: float) -> bool:
+        """Return whether for so long nothing comes, not even the end."""
+        self._connection.settimeout(seconds)
+        try:
+            self._fill()
+        except TimeoutError:
+            return True
+        except (EOFError, ConnectionError):
+            pass
+        return False
+
     def request(self) -> "Message":
         """Return the next request; a body has a Content-Length or is chunked."""
         return self._message(has_body=lambda message: True)

@@ -1,0 +1,159 @@
+"""Both engines to test, each whole and between raw sockets."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import uvloop
+
+from gateway.clock import Clock, system_clock
+from gateway.edge.book import SessionBook
+from gateway.edge.nginx.config import VERDICTS_FOLDER
+from gateway.edge.nginx.engine import NginxEngine
+from gateway.edge.peer import peer_named_by_front
+from gateway.edge.relay import Signer, create_relay
+from gateway.edge.verdict import Verdicts, VerdictServer
+from gateway.edge.verdict_cache import VerdictCache
+from gateway.session.limits import SessionLimits
+from gateway.session.memory import MemorySessionStore
+from gateway.session.model import SessionStore
+from gateway.settings import Settings
+from gateway.settings_edge import EdgeSettings
+from tests.support.nginx import nginx_program
+from tests.support.relay import (
+    HOST,
+    FakeSigner,
+    RawServer,
+    RunningRelay,
+    fake_control_plane,
+    relay_settings,
+    running_relay,
+)
+from tests.support.serving import free_port
+
+EngineName = Literal["embedded", "nginx"]
+ENGINES: tuple[EngineName, ...] = ("embedded", "nginx")
+START_SECONDS = 10
+
+
+def for_nginx(settings: Settings, **edge: object) -> Settings:
+    """Return *settings* with the nginx engine, on a port that is free."""
+    listen = settings.listen.model_copy(update={"port": free_port()})
+    chosen = EdgeSettings.model_validate({"engine": "nginx", **edge})
+    return settings.model_copy(update={"listen": listen, "edge": chosen})
+
+
+@contextmanager
+def running_nginx(
+    settings: Settings,
+    folder: Path,
+    control_socket: Path,
+    sessions: SessionStore | None = None,
+    *,
+    clock: Clock = system_clock,
+    signer: Signer | None = None,
+    has_verdicts: bool = True,
+) -> Iterator[RunningRelay]:
+    """Run nginx, the verdict server and the relay behind it until the block ends.
+
+    :param folder: of the sockets; its path must be short.
+    :param has_verdicts: false where the test itself answers on ``verdict.sock``, or nobody.
+    """
+    nginx_program()
+    store = sessions or MemorySessionStore(settings.session)
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        book = SessionBook(store, clock, SessionLimits.of(settings.session))
+        seconds, cache = settings.edge.verdict_cache_seconds, None
+        if seconds:
+            cache = VerdictCache(folder / "nginx" / VERDICTS_FOLDER, host=HOST, seconds=seconds)
+        verdicts = Verdicts(book, signer or FakeSigner(), clock, cache)
+        server = VerdictServer(book, verdicts, folder / "verdict.sock")
+        relay = create_relay(
+            settings=settings,
+            clock=clock,
+            sessions=store,
+            signer=signer or FakeSigner(),
+            control_socket=control_socket,
+            peer_of=peer_named_by_front,
+        )
+        engine = NginxEngine(
+            relay,
+            settings=settings,
+            folder=folder / "nginx",
+            verdict_socket=folder / "verdict.sock",
+            control_socket=control_socket,
+            relay_socket=folder / "relay.sock",
+        )
+        parts = (server, engine) if has_verdicts else (engine,)
+        for part in parts:
+            await part.start()
+        work = [asyncio.create_task(part.run()) for part in parts]
+        started.set_result((engine.address, asyncio.get_running_loop(), stop))
+        await stop.wait()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        for part in reversed(parts):
+            await part.stop()
+
+    def main() -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run())
+        except BaseException as exc:
+            if started.done():
+                raise
+            started.set_exception(exc)
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    try:
+        address, loop, stop = started.result(START_SECONDS)
+        try:
+            yield RunningRelay(address, store, partial(loop.call_soon_threadsafe, stop.set))
+        finally:
+            with suppress(RuntimeError):  # It was stopped already.
+                loop.call_soon_threadsafe(stop.set)
+    finally:
+        thread.join()
+
+
+def portal_and_engine(
+    engine: EngineName,
+    folder: Path,
+    portal: RawServer,
+    *,
+    edge: Mapping[str, object] = MappingProxyType({}),
+    limits: Mapping[str, float] = MappingProxyType({}),
+) -> AbstractContextManager[RunningRelay]:
+    """Run *portal*, a fake control plane and an engine between them and the tests.
+
+    :param edge: settings of the nginx engine.
+    :param limits: of the table ``limits``, unchecked.
+    """
+
+    @contextmanager
+    def running() -> Iterator[RunningRelay]:
+        control = RawServer(fake_control_plane)
+        with (
+            portal.on_port() as upstream,
+            control.on_socket(folder / "control.sock") as control_socket,
+        ):
+            settings = relay_settings(folder, upstream=upstream, **limits)
+            with (
+                running_relay(settings, control_socket)
+                if engine == "embedded"
+                else running_nginx(for_nginx(settings, **edge), folder, control_socket)
+            ) as relay:
+                yield relay
+
+    return running()
