@@ -31,7 +31,13 @@ def run(options: argparse.Namespace) -> int:
             from cps.demo.login import run_login
 
             with running_demo(say=_say, unattended=True) as demo:
-                run_login(demo.origin, demo.holder, screenshots=options.screenshots, say=_say)
+                run_login(
+                    demo.origin,
+                    demo.holder,
+                    pull_card=None if demo.card is None else demo.card.pull,
+                    screenshots=options.screenshots,
+                    say=_say,
+                )
             _say("  the login works, end to end")
         else:
             run_until_interrupted(_say)

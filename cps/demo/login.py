@@ -9,12 +9,15 @@ from time import monotonic
 
 from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
 
+from cps.authtoken.catalogue import text
 from cps.demo import people
 from cps.demo.processes import DemoError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 STEP_MILLISECONDS = 20_000
 SETTLE_MILLISECONDS = 500
+REMOVAL_SECONDS = 2.0
+"""The portal must be closed so soon after the card has left."""
 AGENT_LINK = 'a[href^="http://127.0.0.1:2495"] >> nth=0'
 _FLAGS = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -52,11 +55,19 @@ def chromium() -> Iterator[BrowserContext]:
             browser.close()
 
 
-def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
-    """Log in at *origin*, use the portal, log out; each step is checked.
+def run_login(
+    origin: str,
+    holder: str,
+    *,
+    pull_card: Callable[[], None] | None,
+    screenshots: Path,
+    say: Say,
+) -> None:
+    """Log in at *origin*, use the portal, log out; log in and pull the card; each step is checked.
 
     :param origin: where the gateway listens.
     :param holder: the name that the portal must show.
+    :param pull_card: takes the card out of the reader; ``None`` where there is no reader.
     :param screenshots: folder for one PNG a step.
     :raises DemoError: naming the step that failed; its page is in the folder too.
     """
@@ -97,6 +108,25 @@ def run_login(origin: str, holder: str, *, screenshots: Path, say: Say) -> None:
         with steps.step("asks for the card again", portal):
             portal.goto(f"{origin}/")
             _require(portal.url.startswith(f"{origin}/_cps/login"), f"still in: {portal.url}")
+
+        if pull_card is None:
+            return
+        with steps.step("card pulled", portal):
+            with context.expect_page() as opened:
+                portal.locator(AGENT_LINK).click()
+            portal = opened.value
+            portal.wait_for_url(f"{origin}/")
+            steps.look_at(portal)
+            expect(portal.locator("#professional")).to_be_visible()
+            pulled = monotonic()
+            pull_card()
+            while not portal.url.startswith(f"{origin}/_cps/login"):
+                _require(monotonic() - pulled < REMOVAL_SECONDS, "still in without the card")
+                portal.goto(f"{origin}/")
+            say(f"          the portal was closed {monotonic() - pulled:.2f} s after the card left")
+            expect(portal.locator("main")).to_contain_text(
+                text("login_page.ended_card_removed", "fr")
+            )
 
 
 class _Steps:

@@ -93,15 +93,21 @@ class Programs:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: list[Program] = []
+        self._may_end: set[Program] = set()
 
-    def start(self, name: str, argv: Sequence[str], *, ready: str) -> Program:
+    def start(
+        self, name: str, argv: Sequence[str], *, ready: str, may_end: bool = False
+    ) -> Program:
         """Start a program and wait until it is ready.
 
+        :param may_end: whether its end is none of the demo's.
         :raises DemoError: where it does not start.
         """
         program = Program(name, argv, logs=self._logs, ready=ready)
         self._running.append(program)
         program.require_ready()
+        if may_end:
+            self._may_end.add(program)
         return program
 
     def adopt(self, name: str, argv: Sequence[str]) -> Program:
@@ -111,12 +117,12 @@ class Programs:
         return program
 
     def require_alive(self) -> None:
-        """Check that no program ended by itself.
+        """Check that no program ended by itself, unless it may.
 
         :raises DemoError: naming the one that did.
         """
         for program in self._running:
-            if not program.alive:
+            if not program.alive and program not in self._may_end:
                 raise DemoError(f"{program.name} ended by itself:\n{program.last_lines()}")
 
     def __enter__(self) -> Self:

@@ -1,5 +1,6 @@
 """The whole line on one machine: virtual card, agent, gateway and portal, until Ctrl-C."""
 
+import shlex
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from cps.demo import people
-from cps.demo.processes import DemoError, Programs, can_start_pcscd
+from cps.demo.processes import DemoError, Program, Programs, can_start_pcscd
 from cps.errors import CardError, NoServiceError
 from cps.issuer.folder import AuthorityFolder
 from cps.transport.connection import CardTerminal
@@ -28,6 +29,40 @@ WATCH_SECONDS = 0.5
 Say = Callable[[str], None]
 
 
+class ReaderCard:
+    """The demo's card in the virtual reader.
+
+    :param name: the card's, in the folder *home*.
+    """
+
+    def __init__(self, programs: Programs, name: str, home: Path) -> None:
+        self._programs = programs
+        self._name = name
+        self._home = home
+        self._program: Program | None = None
+
+    def insert(self) -> None:
+        """Put the card into the reader.
+
+        :raises DemoError: where the reader does not take it.
+        """
+        self._program = self._programs.start(
+            "card", self._command("insert", self._name), ready="inserted", may_end=True
+        )
+
+    def pull(self) -> None:
+        """Take the card out."""
+        if self._program is not None:
+            self._program.stop()
+
+    def commands(self) -> tuple[str, str]:
+        """Return what a person types to take the card out, and to put it back."""
+        return shlex.join(self._command("remove")), shlex.join(self._command("insert", self._name))
+
+    def _command(self, *words: str) -> list[str]:
+        return [*_cps(), "virtual", *words, "--home", str(self._home)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
     """A demo that runs."""
@@ -36,8 +71,8 @@ class Demo:
     """The address to open."""
     holder: str
     programs: Programs
-    in_process: bool
-    """Whether the card sits in the agent itself, for want of a reader service."""
+    card: ReaderCard | None
+    """``None`` where the card sits in the agent itself, for want of a reader service."""
     folder: Path
     """Where logs, stores and cards of this demo lie until it ends."""
 
@@ -58,7 +93,7 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
         def step(text: str) -> None:
             say(f"  {monotonic() - started:5.1f} s  {text}")
 
-        in_process = not _ensure_reader(programs, step)
+        has_reader = _ensure_reader(programs, step)
         authority = AuthorityFolder.create(folder / "authority", now=datetime.now(UTC))  # noqa: TID251
         step("test authority made: root and intermediate, RSA-4096, keys only on this disk")
         cards = VirtualCards(folder / "cards")
@@ -66,17 +101,14 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
             authority, family_name="DEMONSTRATION", given_name="CAMILLE", profession=10, pin=pin
         )
         step("virtual CPS3 card made for Camille DEMONSTRATION, physician")
-        if not in_process:
-            programs.start(
-                "card",
-                [*_cps(), "virtual", "insert", card.stem, "--home", str(folder / "cards")],
-                ready="inserted",
-            )
+        in_reader = ReaderCard(programs, card.stem, folder / "cards") if has_reader else None
+        if in_reader is not None:
+            in_reader.insert()
             step("card inserted in the reader of vsmartcard, seen by pcscd")
         origin = f"http://localhost:{_free_port(GATEWAY_PORT)}"
         upstream = f"http://127.0.0.1:{_free_port(0)}"
         agent = [*_cps(), "agent", "--portal", origin, "--development"]
-        if in_process:
+        if in_reader is None:
             agent += ["--virtual-card", str(card)]
             step("no reader service here: the agent talks to the virtual card in process")
         if unattended:
@@ -103,7 +135,7 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
             origin=origin,
             holder="Camille DEMONSTRATION",
             programs=programs,
-            in_process=in_process,
+            card=in_reader,
             folder=folder,
         )
 
@@ -117,15 +149,23 @@ def run_until_interrupted(say: Say) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with running_demo(say=say, unattended=False) as demo:
-        card = "held by the agent itself" if demo.in_process else "in the virtual reader"
+        card = "held by the agent itself" if demo.card is None else "in the virtual reader"
         say(
             f"\n  Open        {demo.origin}\n"
             f"  Card        {demo.holder}, {card}\n"
             f"  PIN         {PIN}   (typed in the agent's window, or in this terminal)\n\n"
             "  To try: look up an insured person; log out; type a wrong PIN and read the answer;\n"
             "  open the address in a second browser: it asks for the card again.\n"
-            "  Ctrl-C stops everything and leaves nothing behind.\n"
         )
+        if demo.card is not None:
+            pull, insert = demo.card.commands()
+            say(
+                "  Pull the card, in another terminal, and the portal is closed within 2 s:\n"
+                f"    {pull}\n"
+                "  Put it back, until Ctrl-C there; only a new login opens the portal again:\n"
+                f"    {insert}\n"
+            )
+        say("  Ctrl-C stops everything and leaves nothing behind.\n")
         while not ended.wait(WATCH_SECONDS):
             demo.programs.require_alive()
         say("  stopping")

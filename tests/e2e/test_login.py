@@ -23,15 +23,8 @@ def demo(pcscd: VirtualReader) -> Iterator[Demo]:
     except DemoError as exc:
         pytest.skip(str(exc))
     with running_demo(say=print, unattended=True, pin=PIN) as running:
-        assert not running.in_process
+        assert running.card is not None
         yield running
-
-
-@pytest.mark.pcscd
-@pytest.mark.browser
-def test_a_card_in_a_reader_opens_the_portal(demo: Demo, tmp_path: Path) -> None:
-    run_login(demo.origin, demo.holder, screenshots=tmp_path, say=print)
-    assert len(list(tmp_path.glob("*.png"))) == 6
 
 
 @pytest.mark.pcscd
@@ -54,3 +47,14 @@ def test_no_log_of_a_run_holds_a_secret(demo: Demo) -> None:
     assert {"agent.log", "gateway.log", "audit.jsonl"} <= {log.name for log in logs}
     for log in logs:
         assert not secrets.search(log.read_text(encoding="utf-8")), log.name
+
+
+# Last: it takes the card out.
+@pytest.mark.pcscd
+@pytest.mark.browser
+def test_a_card_in_a_reader_opens_the_portal_and_pulled_out_closes_it(
+    demo: Demo, tmp_path: Path
+) -> None:
+    assert demo.card is not None
+    run_login(demo.origin, demo.holder, pull_card=demo.card.pull, screenshots=tmp_path, say=print)
+    assert len(list(tmp_path.glob("*.png"))) == 7

@@ -37,6 +37,13 @@ def test_a_program_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
             programs.require_alive()
 
 
+def test_a_program_that_may_end_ends_nothing(tmp_path: Path) -> None:
+    with Programs(tmp_path) as programs:
+        program = programs.start("short", python("print('ready')"), ready="ready", may_end=True)
+        program._process.wait()
+        programs.require_alive()
+
+
 def test_a_program_that_ignores_the_request_to_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
