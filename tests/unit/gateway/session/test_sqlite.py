@@ -10,11 +10,13 @@ from gateway.database import Database, Value
 from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.session.cookie import cookie_hash
 from gateway.session.model import EndReason
-from gateway.session.sqlite import SQLiteSessionStore
+from gateway.session.sqlite import _BY_KEY, _OVERDUE, SQLiteSessionStore
 from gateway.settings import SessionSettings
 from tests.support.logins import DOCTOR, MOMENT, agent_key
 
 KEY = agent_key()
+GRACE = timedelta(seconds=60)
+LEASE = "AAECAwQFBgcICQoLDA0ODw"
 
 
 class InterruptedDatabase(Database):
@@ -60,6 +62,13 @@ def test_no_file_of_the_database_holds_the_cookie(
         pytest.param(lambda s: s.get(bytes(32), now=MOMENT), id="get"),
         pytest.param(lambda s: s.end(bytes(32), EndReason.LOGOUT, now=MOMENT), id="end"),
         pytest.param(lambda s: s.ended_since(0, now=MOMENT), id="ended_since"),
+        pytest.param(lambda s: s.why_ended(bytes(32)), id="why_ended"),
+        pytest.param(lambda s: s.open_lease(KEY, grace=GRACE, now=MOMENT), id="open_lease"),
+        pytest.param(lambda s: s.lease_key(LEASE), id="lease_key"),
+        pytest.param(lambda s: s.renew_lease(LEASE, 1, now=MOMENT), id="renew_lease"),
+        pytest.param(
+            lambda s: s.end_lease(LEASE, 1, EndReason.CARD_REMOVED, now=MOMENT), id="end_lease"
+        ),
     ],
 )
 def test_a_database_that_is_away_lets_nobody_in(
@@ -118,3 +127,28 @@ def test_a_later_use_noted_meanwhile_stays(interrupted: InterruptedDatabase) -> 
     later = MOMENT + timedelta(seconds=50)
     interrupted.meanwhile = lambda: store.get(key, now=later)
     assert store.get(key, now=MOMENT + timedelta(seconds=40)).seen_at == later
+
+
+def test_a_session_is_found_by_its_key_and_by_the_end_of_its_lease(database: Database) -> None:
+    # Asked at each request, and ten times a second.
+    for question, places in ((_BY_KEY, 1), (_OVERDUE, 4)):
+        plan = database.execute(f"EXPLAIN QUERY PLAN {question}", (0,) * places)
+        steps = [row["detail"] for row in plan]
+        assert not [step for step in steps if step.startswith("SCAN")], steps
+
+
+def test_a_heartbeat_does_not_wait_for_the_disk(
+    store: SQLiteSessionStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = store.open_lease(KEY, grace=GRACE, now=MOMENT)
+    execute, asked = database.execute, []
+
+    def noted(
+        statement: str, values: Sequence[Value] = (), *, durable: bool = True
+    ) -> list[sqlite3.Row]:
+        asked.append(durable)
+        return execute(statement, values, durable=durable)
+
+    monkeypatch.setattr(database, "execute", noted)
+    assert store.renew_lease(lease, 1, now=MOMENT)
+    assert asked == [False]
