@@ -261,6 +261,9 @@ class ListFollower:
     def _fail(self, error: str, now: datetime) -> None:
         if error != self.journal.error:
             _log.error("list of %s: %s", self.slot.label, error)
+        elif self.slot.file is not None:
+            # A file is looked at every few seconds: that it is still missing is no news.
+            return
         self._note(self.journal.failed(error, now=now))
 
     def _note(self, journal: SourceJournal) -> None:

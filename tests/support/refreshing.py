@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Self
 
 from cryptography import x509
 
+from gateway.clock import Clock
 from gateway.errors import LoginRejectedError
 from gateway.refresh.fetch import Fetcher
 from gateway.refresh.follower import ListFollower
 from gateway.refresh.memory import AnswerTable, RevokedTable
+from gateway.refresh.refresher import Refresher
 from gateway.refresh.responders import Inquiry, Responder, Responders
+from gateway.settings import Settings
 from gateway.trust.list_standing import Standing, find_standing
 from gateway.trust.path import PathVerifier
 from gateway.trust.revocation_memory import owner_of
@@ -157,3 +161,18 @@ class Refreshing:
     async def _look(self) -> None:
         for follower in self.followers.values():
             await follower.look()
+
+
+def refresh_once(settings: Settings, clock: Clock) -> None:
+    """Have the tables made that a gateway with *settings* looks revocation up in."""
+
+    async def refresh() -> None:
+        refresher = Refresher(settings, clock=clock)
+        try:
+            await refresher.start()
+        finally:
+            await refresher.stop()
+
+    # In a thread of its own: the caller may have an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, refresh()).result()

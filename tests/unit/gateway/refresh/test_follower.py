@@ -351,6 +351,8 @@ def test_a_bad_file_changes_nothing_and_is_told_once(
     from_file.look()
     first = from_file.error(str(file))
     assert first
+    from_file.look()
+    assert from_file.followers[str(file)].journal.failures == 1
     from_file.restart()
     from_file.look()
     assert from_file.error(str(file)) == first

@@ -15,6 +15,7 @@ from gateway.trust.crl import LOOK_AGAIN, RevocationLists
 from gateway.trust.path import ValidChain, require_chain
 from gateway.trust.revocation_list import RevocationList
 from tests.support import pki
+from tests.support.revocation import HOLD, STOLEN, entry, list_der
 from tests.support.trust import refuses, trust_store
 
 HOUR = timedelta(hours=1)
@@ -142,6 +143,20 @@ def test_a_new_list_counts_after_five_seconds(folder: Folder) -> None:
     lists.require_good(chain(), LATER - timedelta(seconds=1))
     with refuses(ErrorCode.CERT_REVOKED):
         lists.require_good(chain(), LATER)
+
+
+def test_what_vanishes_from_a_list_stays_revoked_unless_it_was_a_hold(folder: Folder) -> None:
+    held = pki.leaf(serial=0x9ABC)
+    first = list_der(entry(revoked(), STOLEN), entry(held, HOLD), number=10)
+    folder.put(first)
+    lists = folder.load()
+    for leaf in (revoked(), held):
+        with refuses(ErrorCode.CERT_REVOKED):
+            lists.require_good(chain(leaf), pki.NOW)
+    folder.put(list_der(number=11))
+    with refuses(ErrorCode.CERT_REVOKED):
+        lists.require_good(chain(revoked()), LATER)
+    assert lists.require_good(chain(held), LATER) == "list"
 
 
 def test_a_new_list_counts_also_when_the_clock_was_set_back(folder: Folder) -> None:
