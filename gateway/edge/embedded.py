@@ -25,6 +25,8 @@ IDLE_SECONDS = 75
 """Time for which a browser may take to send a request's head, or wait with the next one."""
 HANDSHAKE_SECONDS = 10
 """Time for a TLS handshake."""
+FAREWELL_SECONDS = 1
+"""Time for a browser to answer the end of TLS; one that hung up never does."""
 STOP_SECONDS = 3
 """Time for answers under way when the gateway stops."""
 
@@ -83,6 +85,7 @@ class EmbeddedEngine(_RelayServer):
             self._listen.port,
             ssl=self._tls,
             ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=None if self._tls is None else FAREWELL_SECONDS,
             backlog=_BACKLOG,
         )
 

@@ -1,12 +1,17 @@
 """What a settings file leads to, and what is wrong with it, for the operator to read."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography import x509
 
 from gateway.edge.embedded import require_safe_parser, tls_context
+from gateway.edge.nginx.engine import site_of, try_out
+from gateway.edge.nginx.program import find_program
+from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.trust.crl import RevocationLists
 from gateway.trust.revocation_list import RevocationList
@@ -25,10 +30,12 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
     settings = Settings.load(settings_path)
     require_safe_parser()
     tls_context(settings.listen)
+    engine = _engine(settings)
     store = TrustStore.load(settings.trust, settings.environment, now)
     problems = RevocationLists.load(settings.trust.crls, store, now).problems(now)
     lines = [
         *_portal(settings),
+        f"engine         {engine}",
         *(line for each in store.anchors for line in _authority("anchor", each, now)),
         *(line for each in store.intermediates for line in _authority("intermediate", each, now)),
         *(line for file in settings.trust.crls for line in _list(file, store, now)),
@@ -46,6 +53,27 @@ def _portal(settings: Settings) -> Iterator[str]:
     yield f"let in         cards {', '.join(login.card_types)}; professions {professions}"
     yield f"state          {settings.state_dir}"
     yield f"audit log      {settings.audit.file or 'standard output'}"
+
+
+def _engine(settings: Settings) -> str:
+    """Return what stands in front of the portal, having tried it out.
+
+    :raises ConfigurationError: where nginx is wanted and cannot do it.
+    """
+    if settings.edge.engine == "embedded":
+        return "embedded"
+    places = Places.of(settings)
+    program = find_program(settings.edge.nginx_program)
+    site = site_of(
+        settings,
+        folder=places.nginx,
+        verdict_socket=places.verdict_socket,
+        control_socket=places.control_socket,
+        relay_socket=places.relay_socket,
+    )
+    with TemporaryDirectory(prefix="cps-") as folder:
+        asyncio.run(try_out(program, site, settings, Path(folder)))
+    return f"nginx, {program}"
 
 
 def _tls(settings: Settings) -> str:

@@ -114,7 +114,9 @@ class ServedGateway:
 
 
 @contextmanager
-def served_gateway(settings_file: Path, port: int) -> Iterator[ServedGateway]:
+def served_gateway(
+    settings_file: Path, port: int, *, scheme: str = "http"
+) -> Iterator[ServedGateway]:
     """Run the command until the block ends; it must say that it is ready."""
     log = settings_file.with_name("stderr.log")
     with (
@@ -133,7 +135,7 @@ def served_gateway(settings_file: Path, port: int) -> Iterator[ServedGateway]:
             assert process.stdout is not None
             line = process.stdout.readline()
             timer.cancel()
-            assert line == f"ready http://localhost:{port}\n", log.read_text()
+            assert line == f"ready {scheme}://localhost:{port}\n", log.read_text()
             yield ServedGateway(process, log, port)
         finally:
             timer.cancel()

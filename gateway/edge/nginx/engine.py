@@ -7,6 +7,7 @@ import resource
 import shutil
 import socket
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +96,19 @@ class NginxEngine:
 
     async def stop(self) -> None:
         await asyncio.gather(self._nginx.stop(seconds=STOP_SECONDS), self._relay.stop())
+
+
+async def try_out(program: Path, site: Site, settings: Settings, folder: Path) -> None:
+    """Find out whether nginx could do what *site* says, and would do it safely; nothing stays.
+
+    :param folder: an empty one to try it in.
+    :raises ConfigurationError: with what nginx says, or what got through.
+    """
+    tried = replace(site, folder=folder)
+    process = NginxProcess(program, folder)
+    process.write(write(tried, settings))
+    await process.check()
+    await rehearse(program, tried, settings)
 
 
 def site_of(

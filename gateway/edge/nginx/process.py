@@ -54,7 +54,7 @@ class NginxProcess:
         :raises ConfigurationError: where nginx refuses it.
         :raises OSError: where nginx cannot be run, or cannot listen.
         """
-        (self._folder / _CONFIGURATION).write_text(configuration, encoding="utf-8")
+        self.write(configuration)
         await self.check()
         with ExitStack() as ours:
             out, refusals = _pipe(ours)
@@ -71,6 +71,10 @@ class NginxProcess:
                     await asyncio.wait(self._readers)
                     raise OSError(f"nginx did not start, exit code {process.returncode}")
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+    def write(self, configuration: str) -> None:
+        """Write the configuration for nginx to read."""
+        (self._folder / _CONFIGURATION).write_text(configuration, encoding="utf-8")
 
     async def check(self) -> None:
         """Have nginx read its configuration.
@@ -117,7 +121,10 @@ class NginxProcess:
                 async with asyncio.timeout(patience):
                     await self._process.wait()
                     break
-        await asyncio.wait(self._readers)
+        # Workers that nobody leads any more would keep the pipes open.
+        _, unfinished = await asyncio.wait(self._readers, timeout=_CUT_SECONDS)
+        for reader in unfinished:
+            reader.cancel()
 
     def _has_pid_file(self) -> bool:
         """Return whether nginx listens: it writes its number after that."""

@@ -6,6 +6,7 @@ import pytest
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
 from gateway.serve.check import describe
+from tests.support.nginx import nginx_program
 from tests.support.serving import write_settings
 
 
@@ -24,6 +25,7 @@ def test_a_good_file_is_described_without_problems(settings_file: Path) -> None:
         "upstream       http://127.0.0.1:9000",
         "listens on     127.0.0.1 port 8443, no TLS",
         "let in         cards CPS; professions any",
+        "engine         embedded",
         "audit log      " + str(settings_file.with_name("audit.log")),
         "0 entries, 2 h old, good until ",
         "CN=TEST AC RACINE",
@@ -56,3 +58,30 @@ def test_an_authority_that_cannot_be_used_stops(settings_file: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         describe(settings_file, system_clock())
     assert caught.value.key == "trust.anchors"
+
+
+def test_the_nginx_engine_is_tried_out(tmp_path: Path) -> None:
+    program = nginx_program()
+    more = '[edge]\nengine = "nginx"'
+    file = write_settings(tmp_path, upstream="http://127.0.0.1:9000", port=8443, more=more)
+    before = sorted(tmp_path.rglob("*"))
+    lines, problems = describe(file, system_clock())
+    assert f"engine         nginx, {program}" in lines
+    assert problems == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_upstream_that_nginx_cannot_find_stops(tmp_path: Path) -> None:
+    nginx_program()
+    more = '[edge]\nengine = "nginx"'
+    file = write_settings(tmp_path, upstream="http://no.invalid", port=8443, more=more)
+    with pytest.raises(ConfigurationError, match="host not found"):
+        describe(file, system_clock())
+
+
+def test_an_nginx_that_must_not_be_used_stops(tmp_path: Path) -> None:
+    more = '[edge]\nengine = "nginx"\nnginx_program = "root.pem"'
+    file = write_settings(tmp_path, upstream="http://127.0.0.1:9000", port=8443, more=more)
+    with pytest.raises(ConfigurationError) as caught:
+        describe(file, system_clock())
+    assert caught.value.key == "edge.nginx_program"
