@@ -41,12 +41,13 @@ class EndlessPortal:
             "/download": _download,
         }[request.target](request)
         wire.send(head)
-        try:
-            while True:
+        ended = threading.Event()
+        if request.target == "/socket":
+            threading.Thread(target=_await_farewell, args=(wire, ended)).start()
+        with suppress(OSError):
+            while not ended.wait(PAUSE_SECONDS):
                 wire.send(piece)
-                time.sleep(PAUSE_SECONDS)
-        except OSError:
-            self.ended_at.append(time.monotonic())
+        self.ended_at.append(time.monotonic())
 
 
 class OpenStream:
@@ -100,6 +101,13 @@ class OpenStream:
 def open_all(line: Line, browser: Browser) -> list[OpenStream]:
     """Open one answer of each kind."""
     return [OpenStream(line, browser, target) for target in TARGETS]
+
+
+def _await_farewell(wire: Wire, ended: threading.Event) -> None:
+    """Wait for what the relay sends of its own accord: a close frame, or the end."""
+    with suppress(OSError, EOFError):
+        wire.exactly(1)
+    ended.set()
 
 
 def _event_stream(request: Message) -> tuple[bytes, bytes]:
