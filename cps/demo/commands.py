@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cps.demo.processes import DemoError
+from cps.demo.processes import DemoError, Stopped, stopped_by_signals
 from cps.demo.run import run_until_interrupted, running_demo
 
 
@@ -26,25 +26,34 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return 0, or 1 with the reason on the standard error."""
     try:
-        if options.login:
-            # Only here, so that the demo needs no browser driver.
-            from cps.demo.login import run_login
-
-            with running_demo(say=_say, unattended=True) as demo:
-                run_login(
-                    demo.origin,
-                    demo.holder,
-                    pull_card=None if demo.card is None else demo.card.pull,
-                    screenshots=options.screenshots,
-                    say=_say,
-                )
-            _say("  the login works, end to end")
-        else:
-            run_until_interrupted(_say)
+        with stopped_by_signals():
+            _run(options)
     except DemoError as exc:
         print(f"demo: {exc}", file=sys.stderr)
         return 1
+    except Stopped:
+        _say("  stopped; nothing is left behind")
+        # A login that was broken off has not shown that it works.
+        return 1 if options.login else 0
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.login:
+        run_until_interrupted(_say)
+        return
+    # Only here, so that the demo needs no browser driver.
+    from cps.demo.login import run_login
+
+    with running_demo(say=_say, unattended=True) as demo:
+        run_login(
+            demo.origin,
+            demo.holder,
+            pull_card=None if demo.card is None else demo.card.pull,
+            screenshots=options.screenshots,
+            say=_say,
+        )
+    _say("  the login works, end to end")
 
 
 def _say(text: str) -> None:

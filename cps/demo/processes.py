@@ -4,14 +4,36 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from shutil import which
+from types import FrameType, TracebackType
 from typing import Self
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 SHOWN_LINES = 15
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(BaseException):
+    """Somebody asked the demo to end: with Ctrl-C, a signal, or by closing the terminal."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Turn each of the signals that end a program into :class:`Stopped`, so that it cleans up."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    previous = {number: signal.signal(number, stop) for number in ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class DemoError(Exception):
@@ -32,9 +54,11 @@ class Program:
         self._log = logs / f"{name}.log"
         self._ready = ready
         self._said_ready = threading.Event()
+        self.said = ""
+        """The line by which it said that it is ready."""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
-                argv, stdout=subprocess.PIPE, stderr=log
+                [*_ended_with_parent(), *argv], stdout=subprocess.PIPE, stderr=log
             )
         self._reader = threading.Thread(target=self._read, name=f"{name}-output", daemon=True)
         self._reader.start()
@@ -59,7 +83,15 @@ class Program:
                 return
             if not self.alive:
                 break
-        raise DemoError(f"{self.name} did not start:\n{self.last_lines()}")
+        raise DemoError(f"{self.name} did not start ({self.end}):\n{self.last_lines()}")
+
+    @property
+    def end(self) -> str:
+        """Return how the program ended, in words."""
+        code = self._process.poll()
+        if code is None:
+            return "still runs"
+        return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
     def last_lines(self) -> str:
         """Return the end of what the program wrote."""
@@ -83,7 +115,9 @@ class Program:
             for line in output:
                 log.write(line)
                 log.flush()
-                if line.decode("utf-8", "replace").startswith(self._ready):
+                text = line.decode("utf-8", "replace")
+                if text.startswith(self._ready):
+                    self.said = text.strip()
                     self._said_ready.set()
 
 
@@ -123,7 +157,9 @@ class Programs:
         """
         for program in self._running:
             if not program.alive and program not in self._may_end:
-                raise DemoError(f"{program.name} ended by itself:\n{program.last_lines()}")
+                raise DemoError(
+                    f"{program.name} ended by itself ({program.end}):\n{program.last_lines()}"
+                )
 
     def __enter__(self) -> Self:
         return self
@@ -135,14 +171,21 @@ class Programs:
         traceback: TracebackType | None,
     ) -> None:
         # A second Ctrl-C must not leave half of the programs behind.
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS}
         try:
             for program in reversed(self._running):
                 program.stop()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def can_start_pcscd() -> bool:
     """Return whether this user may run a PC/SC service of its own."""
-    return os.geteuid() == 0 and Path("/usr/sbin/pcscd").exists()
+    return os.geteuid() == 0 and os.access("/usr/sbin/pcscd", os.X_OK)
+
+
+def _ended_with_parent() -> list[str]:
+    """Return the words before a command that end it with the demo, however the demo ends."""
+    setpriv = which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM"]

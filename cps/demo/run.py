@@ -1,7 +1,6 @@
 """The whole line on one machine: virtual card, agent, gateway and portal, until Ctrl-C."""
 
 import shlex
-import signal
 import socket
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from cps.transport.connection import CardTerminal
 from cps.virtual.store import VirtualCards
 
 GATEWAY_PORT = 8080
+AGENT_PORT = 24951
 READER_NAME = "Virtual PCD"
 PIN = "1234"
 PCSCD_SECONDS = 10.0
@@ -113,8 +113,13 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
             step("no reader service here: the agent talks to the virtual card in process")
         if unattended:
             agent += ["--pin-file", str(_pin_file(folder, pin))]
-        programs.start("agent", agent, ready="ready ")
+        program = programs.start("agent", agent, ready="ready ")
         step("agent listens on loopback")
+        if not program.said.endswith(f":{AGENT_PORT}"):
+            step(
+                f"another program holds port {AGENT_PORT}: the agent has {program.said[6:]}; "
+                "on the login page, open the help and take the link to that port"
+            )
         database = folder / "insured.sqlite"
         people.create_database(database)
         programs.start(
@@ -141,13 +146,12 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
 
 
 def run_until_interrupted(say: Say) -> None:
-    """Run the demo, print what to try, and wait for Ctrl-C.
+    """Run the demo and print what to try; it goes on until a signal ends it.
 
     :raises DemoError: where a part does not start, or ends by itself.
+    :raises Stopped: once it is asked to end.
     """
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    pause = threading.Event()
     with running_demo(say=say, unattended=False) as demo:
         card = "held by the agent itself" if demo.card is None else "in the virtual reader"
         say(
@@ -166,9 +170,8 @@ def run_until_interrupted(say: Say) -> None:
                 f"    {insert}\n"
             )
         say("  Ctrl-C stops everything and leaves nothing behind.\n")
-        while not ended.wait(WATCH_SECONDS):
+        while not pause.wait(WATCH_SECONDS):
             demo.programs.require_alive()
-        say("  stopping")
 
 
 def _cps() -> list[str]:
@@ -191,7 +194,11 @@ def _ensure_reader(programs: Programs, step: Say) -> bool:
         programs.adopt("pcscd", ["/usr/sbin/pcscd", "--foreground"])
         step("no PC/SC service ran: started pcscd for the demo")
         return _await_reader(terminal)
-    if any(READER_NAME in reader.name for reader in readers):
+    ours = [reader for reader in readers if READER_NAME in reader.name]
+    if any(reader.present for reader in ours):
+        step("the virtual reader holds a card already, of another demo perhaps")
+        return False
+    if ours:
         return True
     step(f"pcscd runs but has no {READER_NAME} reader: restart it to load vsmartcard-vpcd")
     return False
