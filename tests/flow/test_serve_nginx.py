@@ -204,9 +204,9 @@ def test_a_signal_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
         assert page.status == 502
         assert "le portail ne répond pas" in page.body.decode()
         children = [gateway.served.child(name) for name in gateway.served.children]
-        assert len(children) == 3
+        assert {"control plane", "verdict", "edge"} <= set(gateway.served.children)
         assert gateway.served.stop() == 0
-    assert [group_members(pid) for pid in children] == [[], [], []]
+    assert not any(group_members(pid) for pid in children)
     left = {path.name for path in (tmp_path / "state").iterdir()}
     assert not left & {"control.sock", "verdict.sock", "relay.sock", "nginx"}
     with socket.create_server(("127.0.0.1", int(gateway.host.partition(":")[2]))):
@@ -235,7 +235,8 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (1, "")
     assert "in use" in result.stderr
     pids = [int(pid) for pid in re.findall(r"started, process (\d+)", result.stderr)]
-    assert [group_members(pid) for pid in pids] == [[], [], []]
+    assert pids
+    assert not any(group_members(pid) for pid in pids)
 
 
 def _events(wire: Wire) -> None:

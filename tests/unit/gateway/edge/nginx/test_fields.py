@@ -1,10 +1,13 @@
 import re
+from pathlib import Path
 
 import pytest
 
 from gateway.edge.headers import is_withheld
 from gateway.edge.nginx.fields import USUAL_FIELDS, passed_fields, variable_of
 from gateway.errors import ConfigurationError
+
+DOCUMENT = Path(__file__).parents[5] / "docs" / "reference" / "engines.md"
 
 
 def test_no_usual_field_is_one_that_must_not_pass() -> None:
@@ -27,6 +30,12 @@ def test_no_setting_lets_a_claim_pass(name: str) -> None:
     with pytest.raises(ConfigurationError, match="never passed") as caught:
         passed_fields([name])
     assert caught.value.key == "edge.passed_fields"
+
+
+def test_the_document_names_every_field_that_passes() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    listed = text.partition("### Headers that pass")[2].partition("`Authorization`")[0]
+    assert tuple(re.findall(r"`([A-Za-z0-9-]+)`", listed)) == USUAL_FIELDS
 
 
 def test_a_field_has_its_variable() -> None:
