@@ -32,7 +32,7 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
     tls_context(settings.listen)
     engine = _engine(settings)
     store = TrustStore.load(settings.trust, settings.environment, now)
-    problems = RevocationLists.load(settings.trust.crls, store, now).problems(now)
+    problems = RevocationLists.of(settings, store, now).problems(now)
     lines = [
         *_portal(settings),
         f"engine         {engine}",

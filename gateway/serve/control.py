@@ -85,7 +85,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
         sessions=stores.sessions,
         verifier=LoginVerifier(
             store,
-            RevocationLists.load(settings.trust.crls, store, now),
+            RevocationLists.of(settings, store, now),
             AccessRules.of(settings.login),
             settings.portal.origin,
         ),

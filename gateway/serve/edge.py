@@ -45,7 +45,12 @@ def _build(settings: Settings) -> Engine:
             control_socket=places.control_socket,
             relay_socket=places.relay_socket,
         )
-    return EmbeddedEngine(relay, listen=settings.listen, limits=settings.limits)
+    return EmbeddedEngine(
+        relay,
+        listen=settings.listen,
+        limits=settings.limits,
+        shares_port=settings.edge.workers > 1,
+    )
 
 
 if __name__ == "__main__":

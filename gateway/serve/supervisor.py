@@ -52,6 +52,11 @@ def serve(settings_path: Path) -> int:
         # no more than was written there, because some settings may not be named beside others.
         order = settings.model_dump_json(exclude_unset=True).encode()
         programs = (
+            *(
+                (Program(name="refresher", module="gateway.serve.refresh", order=order),)
+                if settings.trust.revocation
+                else ()
+            ),
             Program(name="control plane", module="gateway.serve.control", order=order),
             *(
                 (Program(name="verdict", module="gateway.serve.verdict", order=order),)
@@ -166,6 +171,9 @@ def _look_at_trust(settings: Settings) -> None:
     """
     now = system_clock()
     store = TrustStore.load(settings.trust, settings.environment, now)
+    if settings.trust.revocation:
+        # What the refresher has is told by the refresher, which starts before the others.
+        return
     # Lists come and go while the gateway runs, so a bad one stops logins and not the start.
     for problem in RevocationLists.load(settings.trust.crls, store, now).problems(now):
         _log.error("logins will be refused: %s", problem)

@@ -100,6 +100,17 @@ class RevocationLists:
         return lists
 
     @classmethod
+    def of(cls, settings: Settings, store: TrustStore, now: datetime) -> Self:
+        """Return what *settings* name: the refresher's data where it has addresses, else files.
+
+        :param store: loaded from these settings.
+        :param now: aware UTC.
+        """
+        if settings.trust.revocation:
+            return cls.follow(settings, store, now)
+        return cls.load(settings.trust.crls, store, now)
+
+    @classmethod
     def follow(cls, settings: Settings, store: TrustStore, now: datetime) -> Self:
         """Return what the refresher of the same *settings* brings, now and later.
 
