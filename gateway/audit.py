@@ -16,7 +16,7 @@ MAX_ITEMS = 20
 
 AuditValue = str | int | bool | None | list[str]
 """What a field of a line may hold."""
-_OWN_FIELDS = frozenset({"time", "event"})
+_OWN_FIELDS = frozenset({"time", "event", "environment"})
 
 
 class AuditLog:
@@ -27,9 +27,11 @@ class AuditLog:
     it can be moved away at any time.
 
     :param target: a file, made with mode 0600 where it is missing, or an open text stream.
+    :param is_test: whether test cards are let in, which every line then says.
     """
 
-    def __init__(self, target: Path | TextIO, clock: Clock) -> None:
+    def __init__(self, target: Path | TextIO, clock: Clock, *, is_test: bool = False) -> None:
+        self._own = {"environment": "test"} if is_test else {}
         self._target = target
         self._clock = clock
         self._lock = threading.Lock()
@@ -40,13 +42,14 @@ class AuditLog:
         :param event: the decision's name.
         :param fields: never a secret; control characters are escaped, long texts cut.
         :raises StoreUnavailableError: where the line cannot be written whole.
-        :raises TypeError: for a field of another type, or one named ``time`` or ``event``.
+        :raises TypeError: for a field of another type, or one with a name of the log's own.
         """
         if _OWN_FIELDS & fields.keys():
-            raise TypeError("time and event are the log's own fields")
+            raise TypeError(f"{', '.join(sorted(_OWN_FIELDS))} are the log's own fields")
         line = {
             "time": self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "event": event,
+            **self._own,
             **{name: _bounded(name, value) for name, value in fields.items()},
         }
         # ASCII alone: no character of a value can end the line or turn its direction.

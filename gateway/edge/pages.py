@@ -23,6 +23,7 @@ _STYLE = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;color:#1b1b35;background:#f6f6f9;margin:0}"
     "main{max-width:36rem;margin:12vh auto;padding:2rem;background:#fff;border-radius:.5rem}"
     "h1{font-size:1.5rem;margin-top:0}a{color:#00509e}small{color:#595970}"
+    "body>p{margin:0;padding:.6rem;text-align:center;font-weight:700;background:#ffe9a8}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _CONTENT_SECURITY_POLICY = (
@@ -32,7 +33,7 @@ _CONTENT_SECURITY_POLICY = (
 _PAGE = (
     '<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width"><title>{title} · {label}</title>'
-    "<style>{style}</style></head><body><main><h1>{title}</h1><p>{sentence}</p>"
+    "<style>{style}</style></head><body>{banner}<main><h1>{title}</h1><p>{sentence}</p>"
     '<p><a href="{link}">{link_text}</a></p><p><small>{incident}</small></p>'
     "</main></body></html>\n"
 )
@@ -54,12 +55,14 @@ def is_navigation(request: web.BaseRequest) -> bool:
 class OwnPages:
     """Makes the relay's own answers for one portal."""
 
-    def __init__(self, *, label: str, origin: str) -> None:
+    def __init__(self, *, label: str, origin: str, is_test: bool = False) -> None:
         """Take what every page shows.
 
         :param label: the portal's name.
         :param origin: the portal's address; over https browsers are told to stay there.
+        :param is_test: whether test cards are let in, which every page then says.
         """
+        self._is_test = is_test
         self._label = label
         self._origin = origin
         self._is_https = origin.startswith("https:")
@@ -133,10 +136,12 @@ class OwnPages:
             "link_text": text(link_key, language),
             "incident": text("edge_page.incident", language, incident=incident),
         }
+        banner = f"<p>{html.escape(text('gateway_page.test', language))}</p>"
         return _PAGE.format(
             language=language,
             style=_STYLE,
             link=link,
+            banner=banner if self._is_test else "",
             **{name: html.escape(value) for name, value in values.items()},
         )
 

@@ -128,7 +128,11 @@ class Relay:
         self._scheme, self._host = origin.scheme, origin.netloc
         self._streams = OpenStreams()
         self._feed = EndFeed(sessions, clock, self._streams)
-        self.pages = OwnPages(label=settings.portal.label, origin=self._origin)
+        self.pages = OwnPages(
+            label=settings.portal.label,
+            origin=self._origin,
+            is_test=settings.environment == "test",
+        )
 
     async def watch(self) -> None:
         """Cut the answers to sessions that end, until cancelled; must run while requests come."""

@@ -89,7 +89,9 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             AccessRules.of(settings.login),
             settings.portal.origin,
         ),
-        audit=AuditLog(settings.audit.file or sys.stdout, clock),
+        audit=AuditLog(
+            settings.audit.file or sys.stdout, clock, is_test=settings.environment == "test"
+        ),
         make_counters=stores.make_counters,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience

@@ -47,6 +47,8 @@ def serve(settings_path: Path) -> int:
     create_directories(settings, file=settings_path)
     places = Places.of(settings)
     with _only_gateway(places, settings_path):
+        if settings.environment == "test":
+            _log.warning("test environment: test cards are let in, real ones are not")
         _look_at_trust(settings)
         # The file may be edited while the gateway runs: every child gets what was read here, and
         # no more than was written there, because some settings may not be named beside others.
@@ -63,7 +65,7 @@ def serve(settings_path: Path) -> int:
                 if settings.edge.engine == "nginx"
                 else ()
             ),
-            Program(name="edge", module="gateway.serve.edge", order=order, reloads=True),
+            *_edges(settings.edge.workers, order),
         )
         try:
             return asyncio.run(
@@ -162,6 +164,12 @@ class Supervisor:
             if program in self._children:
                 code = await self._children[program].stop()
                 _log.info("%s stopped, exit code %d", program.name, code)
+
+
+def _edges(count: int, order: bytes) -> Iterator[Program]:
+    for number in range(1, count + 1):
+        name = "edge" if number == 1 else f"edge {number}"
+        yield Program(name=name, module="gateway.serve.edge", order=order, reloads=True)
 
 
 def _look_at_trust(settings: Settings) -> None:

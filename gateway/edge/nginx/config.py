@@ -103,7 +103,11 @@ def _fill(template: str, values: dict[str, str]) -> str:
 
 def _values(site: Site, settings: Settings) -> dict[str, str]:
     origin = urlsplit(settings.portal.origin)
-    pages = OwnPages(label=settings.portal.label, origin=settings.portal.origin)
+    pages = OwnPages(
+        label=settings.portal.label,
+        origin=settings.portal.origin,
+        is_test=settings.environment == "test",
+    )
     limits, edge = settings.limits, settings.edge
     names = passed_fields(edge.passed_fields)
     return {

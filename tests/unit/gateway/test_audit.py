@@ -146,3 +146,12 @@ def test_a_part_of_a_line_is_not_a_line(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "write", lambda descriptor, line: whole(descriptor, line[:5]))
     with pytest.raises(StoreUnavailableError, match="part"):
         AuditLog(tmp_path / "audit.jsonl", clock).record("login")
+
+
+def test_every_line_of_a_test_environment_says_so() -> None:
+    stream = io.StringIO()
+    AuditLog(stream, clock, is_test=True).record("login")
+    AuditLog(stream, clock).record("login")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first["environment"] == "test"
+    assert "environment" not in second

@@ -8,7 +8,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from cps.authtoken.catalogue import LANGUAGES, text
 from gateway.edge import notices
-from gateway.edge.notices import INTERNAL, MALFORMED, SESSION_REQUIRED, Notice
+from gateway.edge.notices import INTERNAL, MALFORMED, NOT_FOUND, SESSION_REQUIRED, Notice
 from gateway.edge.pages import OwnPages, is_navigation
 
 NOTICES = [value for value in vars(notices).values() if isinstance(value, Notice)]
@@ -72,3 +72,9 @@ def test_http_pages_ask_for_no_https() -> None:
     answer = pages.to_login("/_cps/login")
     assert answer.status == HTTPStatus.SEE_OTHER
     assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_a_page_of_a_test_environment_says_so() -> None:
+    tested = OwnPages(label="Portail", origin="https://portal.example", is_test=True)
+    assert "Environnement de test" in tested.page(NOT_FOUND, "fr", incident="X")
+    assert "Environnement de test" not in PAGES.page(NOT_FOUND, "fr", incident="X")
