@@ -19,7 +19,7 @@ SECONDS = 30
 NO_CACHE = "framework pkcs15 { use_file_caching = no; }"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Tools:
     """The programs, and the card they find in the reader."""
 
@@ -48,14 +48,14 @@ class Tools:
 
     def pkcs11(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``pkcs11-tool`` on OpenSC's module."""
-        return self.run("pkcs11-tool", "--module", _module(), *arguments)
+        return self.run("pkcs11-tool", "--module", module(), *arguments)
 
     def logged_in(
         self, *arguments: str, pin: bytes = cards.PIN
     ) -> subprocess.CompletedProcess[str]:
         """Run ``pkcs11-tool`` on OpenSC's module, logged in with *pin*."""
-        module = ("pkcs11-tool", "--module", _module(), "--login", "--pin", "env:TEST_PIN")
-        return self.run(*module, *arguments, pin=pin)
+        login = ("--login", "--pin", "env:TEST_PIN")
+        return self.run("pkcs11-tool", "--module", module(), *login, *arguments, pin=pin)
 
 
 def tools_for(card: ChangingCard, folder: Path, *, settings: str = "") -> Tools:
@@ -79,8 +79,9 @@ def tools_for(card: ChangingCard, folder: Path, *, settings: str = "") -> Tools:
     return Tools(image=image, card=card, folder=folder, environment=environment)
 
 
-def _module() -> str:
+def module() -> str:
+    """Return the file of OpenSC's PKCS#11 module; skip the test where there is none."""
     for folder in LIBRARY_FOLDERS:
-        for module in sorted(Path(folder).glob("**/opensc-pkcs11.so")):
-            return str(module)
+        for file in sorted(Path(folder).glob("**/opensc-pkcs11.so")):
+            return str(file)
     pytest.skip("opensc-pkcs11.so is not installed")
