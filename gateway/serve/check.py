@@ -13,6 +13,7 @@ from gateway.edge.nginx.engine import site_of, try_out
 from gateway.edge.nginx.program import find_program
 from gateway.serve.places import Places
 from gateway.settings import Settings
+from gateway.settings_access import PeopleSettings
 from gateway.trust.crl import RevocationLists
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.store import TrustStore
@@ -51,8 +52,18 @@ def _portal(settings: Settings) -> Iterator[str]:
     yield f"upstream       {settings.portal.upstream}"
     yield f"listens on     {listen.address} port {listen.port}, {_tls(settings)}"
     yield f"let in         cards {', '.join(login.card_types)}; professions {professions}"
+    yield from (f"allow          {rule}" for rule in map(_people, login.allow))
+    yield from (f"deny           {rule}" for rule in map(_people, login.deny))
+    yield f"store          {settings.store.engine}"
+    for table in settings.trust.revocation:
+        yield f"revocation     {table.authority}: {', '.join((*table.crl, *table.ocsp))}"
     yield f"state          {settings.state_dir}"
     yield f"audit log      {settings.audit.file or 'standard output'}"
+
+
+def _people(rule: PeopleSettings) -> str:
+    given = rule.model_dump(exclude_defaults=True)
+    return "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in given.items())
 
 
 def _engine(settings: Settings) -> str:

@@ -5,6 +5,7 @@
 (() => {
   const POLL_MS = 1000;
   const MISSING_AGENT_MS = 5000;
+  const DOUBLE_CLICK_MS = 2000;
   const CODE_MS = 60000; // A login verified in its last second still has its code to bring back.
   const FINAL = new Set(["used", "failed", "expired", "no_cookie"]);
   const ENDED = {
@@ -55,7 +56,12 @@
   }
 
   for (const link of login.querySelectorAll("[data-agent]")) {
-    link.addEventListener("click", () => {
+    link.addEventListener("click", (event) => {
+      // A double click would open two tabs for one login, and only one of them can end it.
+      if (clicked !== null && performance.now() - clicked < DOUBLE_CLICK_MS) {
+        event.preventDefault();
+        return;
+      }
       clicked = performance.now();
       show("clicked");
     });
