@@ -20,6 +20,6 @@ def test_without_a_usable_wish_it_is_in_the_home_folder(
         monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     else:
         monkeypatch.setenv("XDG_DATA_HOME", value)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/somewhere/somebody")
 
-    assert data_folder() == Path("/home/somebody/.local/share/cps")
+    assert data_folder() == Path("/somewhere/somebody/.local/share/cps")
