@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from cps.authtoken.frame import require_origin
 from gateway.redis_address import RedisAddress
 
-
 _OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,30}")
 _ANY_POLICY = "2.5.29.32.0"
 

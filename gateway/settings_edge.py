@@ -44,6 +44,8 @@ class EdgeSettings(BaseModel):
 
     engine: Literal["embedded", "nginx"] = "embedded"
     """``embedded``, the default, needs no second program; ``nginx`` is for many requests."""
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Processes that take requests, 1 to 64; default: 1, and with nginx one for each core."""
     nginx_program: InputFile | None = None
     """The program; default: ``nginx`` in the PATH or in /usr/sbin."""
     verdict_cache_seconds: Annotated[int, Field(ge=0, le=5)] = 0
@@ -64,5 +66,5 @@ def edge_contradictions(edge: EdgeSettings) -> Iterator[tuple[str, str]]:
     """Name each setting that the engine has no use for, with the reason."""
     if edge.engine == "embedded":
         for name, field in EdgeSettings.model_fields.items():
-            if name != "engine" and getattr(edge, name) != field.default:
+            if name not in ("engine", "workers") and getattr(edge, name) != field.default:
                 yield f"edge.{name}", 'is for edge.engine = "nginx"'

@@ -62,13 +62,22 @@ class _RelayServer:
 class EmbeddedEngine(_RelayServer):
     """An :class:`gateway.edge.engine.Engine` that needs no second program: for small sites."""
 
-    def __init__(self, relay: Relay, *, listen: ListenSettings, limits: LimitsSettings) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        listen: ListenSettings,
+        limits: LimitsSettings,
+        shares_port: bool = False,
+    ) -> None:
         """Take a relay of the running event loop.
 
+        :param shares_port: whether other processes of the gateway listen on the same port.
         :raises ConfigurationError: for TLS files that cannot be used, or a parser that must not.
         """
         super().__init__(relay, limits, max_connections=MAX_CONNECTIONS)
         self._listen = listen
+        self._shares_port = shares_port
         self._tls = tls_context(listen)
 
     @property
@@ -87,6 +96,8 @@ class EmbeddedEngine(_RelayServer):
             ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
             ssl_shutdown_timeout=None if self._tls is None else FAREWELL_SECONDS,
             backlog=_BACKLOG,
+            # Else a second gateway on the port would be an error, as it should be.
+            reuse_port=self._shares_port,
         )
 
     async def reload(self) -> None:

@@ -49,7 +49,7 @@ def _build(settings: Settings) -> Engine:
         relay,
         listen=settings.listen,
         limits=settings.limits,
-        shares_port=settings.edge.workers > 1,
+        shares_port=(settings.edge.workers or 1) > 1,
     )
 
 

@@ -65,7 +65,7 @@ def serve(settings_path: Path) -> int:
                 if settings.edge.engine == "nginx"
                 else ()
             ),
-            *_edges(settings.edge.workers, order),
+            *_edges(settings, order),
         )
         try:
             return asyncio.run(
@@ -166,7 +166,10 @@ class Supervisor:
                 _log.info("%s stopped, exit code %d", program.name, code)
 
 
-def _edges(count: int, order: bytes) -> Iterator[Program]:
+def _edges(settings: Settings, order: bytes) -> Iterator[Program]:
+    """Return the edge, as often as the embedded engine is wanted; nginx has workers of its own."""
+    is_embedded = settings.edge.engine == "embedded"
+    count = settings.edge.workers or 1 if is_embedded else 1
     for number in range(1, count + 1):
         name = "edge" if number == 1 else f"edge {number}"
         yield Program(name=name, module="gateway.serve.edge", order=order, reloads=True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.serving import free_port
@@ -43,6 +43,9 @@ _PORTAL = """
 """
 _PROXY = """
     upstream portal {{ server {portal}; keepalive 64; keepalive_requests 100000000; }}
+    # As many buffers as the gateway's own configuration has, and no disk.
+    proxy_buffer_size 16k; proxy_buffers 16 16k; proxy_busy_buffers_size 32k;
+    proxy_max_temp_file_size 0;
     server {{
         listen 127.0.0.1:{port};
         location / {{
@@ -104,15 +107,18 @@ def _ticks(entry: Path, group: int) -> int:
 
 def memory_megabytes(group: int) -> float:
     """Return the memory of a group of processes, what they share counted once."""
-    total = 0
+    total = 0.0
     for entry in Path("/proc").iterdir():
-        try:
+        with suppress(OSError, ValueError):
             if os.getpgid(int(entry.name)) == group:
-                text = (entry / "smaps_rollup").read_text()
-                total += int(text.partition("\nPss:")[2].split()[0])
-        except (OSError, ValueError):
-            continue
-    return total / 1024
+                total += process_megabytes(int(entry.name))
+    return total
+
+
+def process_megabytes(pid: int) -> float:
+    """Return the memory of a process, its part of what it shares."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(text.partition("\nPss:")[2].split()[0]) / 1024
 
 
 @contextmanager

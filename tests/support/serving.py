@@ -93,12 +93,7 @@ class ServedGateway:
     @property
     def children(self) -> list[str]:
         """The names of what it started."""
-        return sorted(set(re.findall(r"gateway\.serve: ([a-z ]+) started, process", self.log)))
-
-    @property
-    def group(self) -> int:
-        """The process group of the command itself."""
-        return os.getpgid(self.process.pid)
+        return sorted(set(re.findall(r"gateway\.serve: ([a-z0-9 ]+) started, process", self.log)))
 
     def wait_for_new_child(self, name: str, before: int) -> None:
         """Wait until another child than *before* was started under *name*."""

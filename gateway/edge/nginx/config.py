@@ -113,6 +113,7 @@ def _values(site: Site, settings: Settings) -> dict[str, str]:
     return {
         "user": f"user {site.user};" if site.user else "",
         "folder": str(site.folder),
+        "workers": str(edge.workers or "auto"),
         "connections": str(site.connections),
         "descriptors": str(2 * site.connections),
         "header_bytes": str(limits.header_bytes),

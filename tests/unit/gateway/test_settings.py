@@ -99,6 +99,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             redis_tls_key = "tls.key"
             [edge]
             engine = "nginx"
+            workers = 2
             nginx_program = "tls.pem"
             verdict_cache_seconds = 2
             relayed_paths = ["/exports/"]

@@ -58,6 +58,14 @@ def test_what_only_nginx_can_do_is_no_setting_of_the_embedded_engine(
     assert found == {f"edge.{key}": 'is for edge.engine = "nginx"'}
 
 
+@pytest.mark.parametrize("engine", ["", NGINX], ids=["embedded", "nginx"])
+def test_either_engine_may_have_several_processes(folder: Path, engine: str) -> None:
+    text = with_line("edge", engine + "workers = 2")
+    assert Settings.load(write(folder, text)).edge.workers == 2
+    found = faults(folder, with_line("edge", engine + "workers = 65"))
+    assert set(found) == {"edge.workers"}
+
+
 def test_more_than_a_hundred_paths_are_refused(folder: Path) -> None:
     paths = ", ".join(f'"/p{number}/"' for number in range(101))
     found = faults(folder, with_line("edge", NGINX + f"relayed_paths = [{paths}]"))

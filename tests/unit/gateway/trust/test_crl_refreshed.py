@@ -178,6 +178,20 @@ def test_a_hold_told_by_the_responder_counts_until_a_newer_list(folder: Revocati
     assert folder.follow().require_good(chain(), pki.NOW) == "list"
 
 
+def test_a_list_of_the_same_moment_does_not_end_a_hold(folder: RevocationFolder) -> None:
+    folder.put_answers({leaf().serial_number: answer(held=True)})
+    folder.put(CARDS, make_list(number=11, this_update=pki.NOW - HOUR / 2))
+    with refuses(ErrorCode.CERT_REVOKED):
+        folder.follow().require_good(chain(), pki.NOW)
+
+
+def test_problems_are_those_of_the_moment(folder: RevocationFolder) -> None:
+    lists = folder.follow()
+    folder.put(CARDS, b"junk")
+    folder.beat(LATER)
+    assert any(CARDS in each for each in lists.problems(LATER))
+
+
 def test_a_newer_list_of_other_certificates_does_not_end_a_hold(folder: RevocationFolder) -> None:
     folder.put_answers({leaf().serial_number: answer(held=True)})
     root = pki.hierarchy().root

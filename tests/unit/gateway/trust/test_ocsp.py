@@ -11,7 +11,9 @@ from cryptography.x509 import ocsp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cps.issuer.ocsp_answer import UNKNOWN, encode_answer, revoked
+from cps.issuer.extensions import UNKNOWN as UNKNOWN_EXTENSION
+from cps.issuer.extensions import plain
+from cps.issuer.ocsp_answer import UNKNOWN, Answer, encode_answer, revoked
 from cps.issuer.ocsp_faults import TOLERABLE, OCSPFault
 from cps.issuer.ocsp_request import parse_request
 from cps.issuer.responder import Responder
@@ -295,3 +297,77 @@ def test_a_truncated_answer_is_refused(size: int) -> None:
 def test_random_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read(raw)
+
+
+def changed(change: Callable[[Answer], Answer]) -> bytes:
+    """Return a good answer that was changed before it was signed."""
+    return encode_answer(change(responder().compose(parse_request(question().encode()))))
+
+
+def with_times(this_update: timedelta, next_update: timedelta, produced_at: timedelta) -> bytes:
+    """Return an answer with these times, each as far from now."""
+    return changed(
+        lambda answer: replace(
+            answer,
+            produced_at=pki.NOW + produced_at,
+            singles=tuple(
+                replace(
+                    single,
+                    this_update=pki.NOW + this_update,
+                    next_update=pki.NOW + next_update,
+                )
+                for single in answer.singles
+            ),
+        )
+    )
+
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("this_update", "next_update", "produced_at", "problem"),
+    [
+        pytest.param(8 * MINUTE, HOUR, 4 * MINUTE, "only in the future", id="future"),
+        pytest.param(timedelta(0), -MINUTE, timedelta(0), "before it begins", id="contradiction"),
+        pytest.param(HOUR, 2 * HOUR, timedelta(0), "before what it tells", id="made too early"),
+        pytest.param(timedelta(0), HOUR, 6 * MINUTE, "in the future", id="made in the future"),
+    ],
+)
+def test_times_that_cannot_be_are_refused_even_within_the_skew(
+    this_update: timedelta, next_update: timedelta, produced_at: timedelta, problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read(with_times(this_update, next_update, produced_at))
+
+
+def test_an_answer_may_end_as_it_begins() -> None:
+    raw = with_times(timedelta(0), timedelta(0), timedelta(0))
+    assert read(raw).status is OCSPStatus.GOOD
+
+
+def test_an_unknown_extension_that_is_not_critical_does_no_harm() -> None:
+    raw = changed(
+        lambda answer: replace(
+            answer,
+            extensions=(*answer.extensions, plain(UNKNOWN_EXTENSION)),
+            singles=tuple(
+                replace(single, extensions=(plain(UNKNOWN_EXTENSION),)) for single in answer.singles
+            ),
+        )
+    )
+    assert read(raw).status is OCSPStatus.GOOD
+
+
+def test_an_extension_that_stands_twice_is_refused() -> None:
+    raw = changed(lambda answer: replace(answer, extensions=answer.extensions * 2))
+    with pytest.raises(ValueError, match="not a readable answer"):
+        read(raw)
+
+
+def test_a_nonce_is_required_unless_somebody_says_otherwise() -> None:
+    asked = OCSPQuestion(
+        issuer=pki.hierarchy().intermediate.certificate, serial=SERIAL, nonce=NONCE
+    )
+    with pytest.raises(ValueError, match="the nonce is missing"):
+        read(tolerable(OCSPFault.NO_NONCE), asked)
