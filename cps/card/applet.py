@@ -47,13 +47,19 @@ class Applet(Protocol):
         :raises PINRejectedError: wrong or blocked, with the tries left.
         """
 
-    def authenticate(self, key_reference: int, digest: bytes, modulus_bytes: int) -> bytes:
-        """Return the key's PKCS#1 v1.5 signature over a SHA-256 *digest*.
+    def choose_key(self, reference: int) -> None:
+        """Choose the key for :meth:`use_key`; the choice outlives :meth:`verify`.
 
-        The application is the current DF, and its PIN was verified.
+        :raises CardRefusedError: also where the application is not the current DF: no key of that
+            number is known elsewhere.
+        """
+
+    def use_key(self, digest: bytes, modulus_bytes: int) -> bytes:
+        """Return the chosen key's PKCS#1 v1.5 signature over a SHA-256 *digest*.
 
         :param digest: 32 bytes.
         :param modulus_bytes: the length of the key's modulus, 256 for 2048 bits.
+        :raises CardRefusedError: also where its PIN was not verified.
         """
 
     def change_pin(self, reference: int, old: bytes, new: bytes) -> None:

@@ -87,13 +87,15 @@ class ChipDocApplet:
     def verify(self, reference: int, block: bytes) -> None:
         pins.verify(self._channel, reference=reference, block=block)
 
-    def authenticate(self, key_reference: int, digest: bytes, modulus_bytes: int) -> bytes:
+    def choose_key(self, reference: int) -> None:
+        commands.set_deciphering_key(self._channel, reference=reference)
+
+    def use_key(self, digest: bytes, modulus_bytes: int) -> bytes:
         """Return the signature, made by raw deciphering of a block that is padded here."""
         info = SHA256_DIGEST_INFO + digest
         padding = modulus_bytes - len(info) - 3
         if padding < _MIN_PADDING:
             raise CardDataError(f"a key of {modulus_bytes} bytes is too short")
-        commands.set_deciphering_key(self._channel, reference=key_reference)
         # RFC 8017 §9.2: EMSA-PKCS1-v1_5.
         block = b"\x00\x01" + b"\xff" * padding + b"\x00" + info
         return commands.decipher(self._channel, block)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +25,8 @@ from cps.pkcs15.directory import PINObject
 from cps.status import SW
 from cps.transport.connection import CardConnection
 
+_KEY_FORGOTTEN = (SW.CONDITIONS_NOT_SATISFIED, SW.REFERENCED_DATA_NOT_FOUND)
+"""What a card may say that forgets the chosen key when a PIN is verified; none is known to."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -33,6 +36,7 @@ class ContactCard:
     :param connection: this object's to close.
     :param applet: how the card's generation is spoken to, through *connection*.
     :param serial: 8 digits.
+    :param saw_serial: whether the card itself told that number just now.
     :param reset: whether the card is reset after each signature, so that no other program can use
         the key behind the PIN. It also ends what other programs had open with the card.
     :param cache: where what is read of cards is kept, if it is.
@@ -46,17 +50,21 @@ class ContactCard:
         applet: Applet,
         serial: str,
         *,
+        saw_serial: bool,
         reset: bool,
         cache: CardCache | None,
     ) -> None:
         self._connection = connection
         self._applet = applet
         self._serial = serial
+        self._saw_serial = saw_serial
         self._reset = reset
         self._cache = cache
         self._remembered: Credential | None = None
         self._is_from_cache = False
         self._believes_cache = True
+        self._in_application = False
+        """Whether the application was the current DF when a command of ours was last answered."""
         self._known_tries: int | None = None
 
     @property
@@ -80,8 +88,14 @@ class ContactCard:
         credential = self._credential()
         block = _pin_block(credential.pin, pin)
         with self._connection.transaction(reset=self._reset):
+            self._require_tries(credential.pin)
+            if not self._can_choose_key(credential):
+                credential = self._read_again()
+                block = _pin_block(credential.pin, pin)
             self._verify(credential.pin, block)
-            return self._sign_verified(credential, message_for)
+            signed = self._sign_verified(credential, message_for)
+        self._in_application = not self._reset
+        return signed
 
     def puk_tries_left(self) -> int:
         """Return how many wrong PUKs the card still takes, 0 where it is blocked; spends none.
@@ -123,15 +137,37 @@ class ContactCard:
     def close(self) -> None:
         self._connection.close()
 
+    def _can_choose_key(self, credential: Credential) -> bool:
+        """Choose the key; return whether that can be done with what was kept of the card.
+
+        The key is chosen before the PIN is sent: the number of a key that no other application
+        has also tells that the card stands in ours.
+        """
+        try:
+            self._choose_key(credential)
+        except CardRefusedError:
+            if not self._is_from_cache:
+                raise
+            return False
+        return True
+
+    def _choose_key(self, credential: Credential) -> None:
+        if self._in_application:
+            # Unless another program moved the card meanwhile: then it refuses.
+            with suppress(CardRefusedError):
+                self._applet.choose_key(credential.key_reference)
+                return
+        self._applet.select(APPLICATION)
+        self._applet.choose_key(credential.key_reference)
+
     def _verify(self, pin: PINObject, block: bytes) -> None:
-        """Send the PIN, once, unless it is known to be blocked; the application is selected."""
-        self._require_tries(pin)
+        """Send the PIN, once."""
         # Whatever comes back, the count may have changed.
         self._known_tries = None
         try:
-            self._applet.select(APPLICATION)
             self._applet.verify(pin.reference, block)
         except CardRefusedError:
+            self._in_application = False
             # Was the PIN written as this card wants it? What was kept of it may be wrong: the card
             # itself is asked before another try is spent.
             if self._is_from_cache:
@@ -156,11 +192,17 @@ class ContactCard:
 
     def _signed(self, credential: Credential, message_for: MessageFor) -> Signed:
         message = message_for(credential.certificate)
-        signature = self._applet.authenticate(
-            credential.key_reference,
+        digest, modulus_bytes = (
             hashlib.sha256(message).digest(),
             credential.public_key.key_size // 8,
         )
+        try:
+            signature = self._applet.use_key(digest, modulus_bytes)
+        except CardRefusedError as exc:
+            if exc.sw not in _KEY_FORGOTTEN:
+                raise
+            self._choose_key(credential)
+            signature = self._applet.use_key(digest, modulus_bytes)
         try:
             credential.public_key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
         except InvalidSignature as exc:
@@ -168,11 +210,10 @@ class ContactCard:
         return Signed(certificate=credential.certificate, signature=signature)
 
     def _read_again(self) -> Credential:
-        """Return the card's own credential; the PIN stays verified, the application selected."""
-        if serial_number(self._applet.read_serial()) != self._serial:
-            raise CardRemovedError("another card is in the reader")
+        """Return the card's own credential, its key chosen; a PIN stays verified."""
+        self._saw_serial = False
         self._remembered = self._read()
-        self._applet.select(APPLICATION)
+        self._choose_key(self._remembered)
         return self._remembered
 
     def _puk(self) -> PINObject:
@@ -205,9 +246,14 @@ class ContactCard:
 
     def _read(self) -> Credential:
         """Return what the card itself says, and keep it."""
+        if not self._saw_serial:
+            if serial_number(self._applet.read_serial()) != self._serial:
+                raise CardRemovedError("another card is in the reader")
+            self._saw_serial = True
         files = read_files(self._applet)
         credential = credential_in(files)
         self._is_from_cache = False
+        self._in_application = True
         if self._cache is not None:
             self._cache.save(self._serial, files)
         return credential

@@ -83,10 +83,10 @@ class IASApplet:
     def verify(self, reference: int, block: bytes) -> None:
         pins.verify(self._channel, reference=reference, block=block)
 
-    def authenticate(self, key_reference: int, digest: bytes, modulus_bytes: int) -> bytes:
-        commands.set_authentication_key(
-            self._channel, algorithm=_RSA_PKCS1, reference=key_reference
-        )
+    def choose_key(self, reference: int) -> None:
+        commands.set_authentication_key(self._channel, algorithm=_RSA_PKCS1, reference=reference)
+
+    def use_key(self, digest: bytes, modulus_bytes: int) -> bytes:
         return commands.internal_authenticate(self._channel, SHA256_DIGEST_INFO + digest)
 
     def change_pin(self, reference: int, old: bytes, new: bytes) -> None:

@@ -12,11 +12,17 @@ from cps.transport.connection import CardConnection
 
 
 def open_card(
-    connection: CardConnection, *, reset: bool = True, cache: CardCache | None = None
+    connection: CardConnection,
+    known_serial: str | None = None,
+    *,
+    reset: bool = True,
+    cache: CardCache | None = None,
 ) -> ContactCard:
     """Return the CPS card behind *connection*, a :class:`cps.card.card.CPSCard`.
 
     :param connection: the card's to close from now on; where this raises, still the caller's.
+    :param known_serial: what a card told that did not leave the reader since; it is not asked again
+        unless something does not fit.
     :param reset: whether the card is reset after each signature; see :class:`ContactCard`.
     :param cache: where what is read of cards is kept, if it is.
     :raises CardContactlessError: for a CPS without its contacts, which has no PIN: nothing is sent.
@@ -26,10 +32,12 @@ def open_card(
     applet = open_applet(connection)
     with connection.transaction(reset=False):
         applet.open()
-        serial = serial_number(applet.read_serial())
+        serial = known_serial or serial_number(applet.read_serial())
     if serial is None:
         raise CardUnsupportedError(connection.atr)
-    return ContactCard(connection, applet, serial, reset=reset, cache=cache)
+    return ContactCard(
+        connection, applet, serial, saw_serial=known_serial is None, reset=reset, cache=cache
+    )
 
 
 def open_applet(connection: CardConnection) -> Applet:

@@ -170,12 +170,16 @@ def verifying(sw: str = "90 00", digits: str = DIGITS) -> str:
     return exchange(f"00 20 00 01 08 {block}", sw)
 
 
-def authenticating(signature: bytes, message: bytes = MESSAGE) -> str:
+def choosing(sw: str = "90 00") -> str:
+    """Return how the key is chosen, the application being the current DF."""
+    return exchange("00 22 41 A4 06 80 01 02 84 01 82", sw)
+
+
+def using(signature: bytes, message: bytes = MESSAGE) -> str:
     """Return how the card signs once the PIN is verified."""
     digest = hashlib.sha256(message).hexdigest()
     return (
-        exchange("00 22 41 A4 06 80 01 02 84 01 82", "90 00")
-        + exchange(f"00 88 00 00 33 {SHA256_DIGEST_INFO} {digest}", "61 00")
+        exchange(f"00 88 00 00 33 {SHA256_DIGEST_INFO} {digest}", "61 00")
         + exchange("00 C0 00 00 00", f"{signature[:231].hex()} 61 {len(signature) - 231:02X}")
         + exchange(f"00 C0 00 00 {len(signature) - 231:02X}", f"{signature[231:].hex()} 90 00")
     )
@@ -186,9 +190,9 @@ def signature_by(key: rsa.RSAPrivateKey, message: bytes = MESSAGE) -> bytes:
 
 
 def signing(key: rsa.RSAPrivateKey | None = None) -> str:
-    """Return a whole signature, the tries left being known."""
+    """Return a whole signature of a card that was just read, the tries left being known."""
     signature = signature_by(key or pki.key("leaf"))
-    return f"begin\n{select('3F000001')}{verifying()}{authenticating(signature)}end reset\n"
+    return f"begin\n{choosing()}{verifying()}{using(signature)}end reset\n"
 
 
 def login() -> str:

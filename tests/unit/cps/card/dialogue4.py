@@ -85,21 +85,24 @@ def verifying(sw: str = "90 00", digits: str = DIGITS) -> str:
     return exchange(f"01 20 00 01 08 {block}", sw)
 
 
-def authenticating(signature: bytes, message: bytes = MESSAGE) -> str:
+def choosing(sw: str = "90 00") -> str:
+    """Return how the key is chosen, the application being the current DF."""
+    return exchange(f"01 22 41 B8 03 83 01 {KEY}", sw)
+
+
+def using(signature: bytes, message: bytes = MESSAGE) -> str:
     """Return how the card signs once the PIN is verified: by deciphering a padded block."""
     digest = hashlib.sha256(message).hexdigest()
     block = bytes.fromhex(f"0001 {'FF' * 202} 00 {SHA256_DIGEST_INFO} {digest}")
-    return (
-        exchange(f"01 22 41 B8 03 83 01 {KEY}", "90 00")
-        + exchange(f"11 2A 80 86 FF {block[:255].hex()}", "90 00")
-        + exchange(f"01 2A 80 86 01 {block[255:].hex()} 00", f"{signature.hex()} 90 00")
+    return exchange(f"11 2A 80 86 FF {block[:255].hex()}", "90 00") + exchange(
+        f"01 2A 80 86 01 {block[255:].hex()} 00", f"{signature.hex()} 90 00"
     )
 
 
 def signing(key: rsa.RSAPrivateKey | None = None) -> str:
-    """Return a whole signature, the tries left being known."""
+    """Return a whole signature of a card that was just read, the tries left being known."""
     signature = signature_by(key or pki.key("leaf"))
-    return f"begin\n{select('3F000001')}{verifying()}{authenticating(signature)}end reset\n"
+    return f"begin\n{choosing()}{verifying()}{using(signature)}end reset\n"
 
 
 def login() -> str:

@@ -15,10 +15,11 @@ from tests.unit.cps.card.dialogue import MESSAGE, exchange, signature_by
 from tests.unit.cps.card.dialogue4 import (
     application,
     asking_tries,
-    authenticating,
+    choosing,
     connection,
     select,
     serial,
+    using,
 )
 
 T = TypeVar("T")
@@ -131,53 +132,49 @@ def test_a_card_that_never_tells_is_refused() -> None:
 # The key.
 
 
+def test_the_key_is_chosen_by_its_number() -> None:
+    run(choosing(), lambda applet: applet.choose_key(0x82))
+    assert refused(choosing("6A 88"), lambda applet: applet.choose_key(0x82)).sw == 0x6A88
+
+
 def test_the_key_deciphers_what_the_host_padded() -> None:
     signature = signature_by(pki.key("leaf"))
-    made = run(authenticating(signature), lambda applet: applet.authenticate(0x82, DIGEST, 256))
-    assert made == signature
+    assert run(using(signature), lambda applet: applet.use_key(DIGEST, 256)) == signature
 
 
 def test_on_t0_the_signature_is_fetched_on_the_same_channel() -> None:
     signature = signature_by(pki.key("leaf"))
-    *before, last, answer = authenticating(signature).splitlines()
+    *before, last, answer = using(signature).splitlines()
     assert answer == f"< {signature.hex()} 90 00"
     fetched = "< 61 00\n" + exchange("01 C0 00 00 00", f"{signature.hex()} 90 00")
     script = "\n".join([*before, last.removesuffix(" 00"), fetched])
-    made = run(script, lambda applet: applet.authenticate(0x82, DIGEST, 256), t0=True)
-    assert made == signature
+    assert run(script, lambda applet: applet.use_key(DIGEST, 256), t0=True) == signature
 
 
 def test_a_longer_key_gets_a_longer_chain() -> None:
     block = b"\x00\x01" + b"\xff" * (512 - 54) + b"\x00"
     block += bytes.fromhex("3031300D060960864801650304020105000420") + DIGEST
     script = (
-        exchange("01 22 41 B8 03 83 01 20", "90 00")
-        + exchange(f"11 2A 80 86 FF {block[:255].hex()}", "90 00")
+        exchange(f"11 2A 80 86 FF {block[:255].hex()}", "90 00")
         + exchange(f"11 2A 80 86 FF {block[255:510].hex()}", "90 00")
         + exchange(f"01 2A 80 86 02 {block[510:].hex()} 00", "AB 90 00")
     )
-    assert run(script, lambda applet: applet.authenticate(0x20, DIGEST, 512)) == b"\xab"
+    assert run(script, lambda applet: applet.use_key(DIGEST, 512)) == b"\xab"
 
 
 def test_a_key_too_short_for_the_padding_is_not_used() -> None:
     with pytest.raises(CardDataError, match="too short"):
-        run("", lambda applet: applet.authenticate(0x20, DIGEST, 61))
+        run("", lambda applet: applet.use_key(DIGEST, 61))
     with pytest.raises(AssertionError, match="behind the end"):
-        run("", lambda applet: applet.authenticate(0x20, DIGEST, 62))
+        run("", lambda applet: applet.use_key(DIGEST, 62))
 
 
-@pytest.mark.parametrize(
-    ("step", "command"),
-    [
-        pytest.param(0, "MANAGE SECURITY ENVIRONMENT", id="no such key"),
-        pytest.param(1, "PERFORM SECURITY OPERATION", id="no chaining"),
-        pytest.param(2, "PERFORM SECURITY OPERATION", id="no PIN"),
-    ],
-)
-def test_a_refusal_names_its_command(step: int, command: str) -> None:
-    lines = authenticating(bytes(256)).splitlines()[: 2 * step + 1]
+@pytest.mark.parametrize("step", [0, 1], ids=["no chaining", "no PIN"])
+def test_a_refusal_names_its_command(step: int) -> None:
+    lines = using(bytes(256)).splitlines()[: 2 * step + 1]
     script = "\n".join([*lines, "< 69 82"])
-    assert refused(script, lambda applet: applet.authenticate(0x82, DIGEST, 256)).command == command
+    error = refused(script, lambda applet: applet.use_key(DIGEST, 256))
+    assert error.command == "PERFORM SECURITY OPERATION"
 
 
 # Changing and unblocking.

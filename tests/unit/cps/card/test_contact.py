@@ -76,9 +76,21 @@ def transaction(body: str, end: str = "reset") -> str:
     return f"begin\n{body}end {end}\n"
 
 
-def behind_the_pin(says: ModuleType, body: str, verified: str = "90 00") -> str:
-    """Return a transaction that selects the application, sends the PIN, and goes on."""
-    return transaction(says.select("3F000001") + says.verifying(verified) + body)
+def behind_the_pin(
+    says: ModuleType, body: str, verified: str = "90 00", *, selected: bool = True
+) -> str:
+    """Return a transaction that chooses the key, sends the PIN, and goes on.
+
+    :param selected: whether the application is the current DF, because it was just read.
+    """
+    before = "" if selected else says.select("3F000001")
+    return transaction(before + says.choosing() + says.verifying(verified) + body)
+
+
+def signing_anew(says: ModuleType) -> str:
+    """Return a whole signature of a card that was reset, or not read."""
+    using = says.using(signature_by(pki.key("leaf")))
+    return behind_the_pin(says, using, selected=False)
 
 
 # The whole login.
@@ -100,12 +112,12 @@ def test_the_card_is_what_a_program_wants(says: ModuleType) -> None:
 def test_a_login_takes_few_commands(says: ModuleType) -> None:
     blocks = -(-len(dialogue.certificate()) // 256)
     # Directories 8, certificate 1 and its blocks, tries left 1; then recognising and signing: on a
-    # CPS3 1 and 6, the fetching of the signature in two parts included; on a CPS4 3 and 5.
-    assert says.login().count(">") == 10 + blocks + (7 if says is dialogue else 8)
+    # CPS3 1 and 5, the fetching of the signature in two parts included; on a CPS4 3 and 4.
+    assert says.login().count(">") == 10 + blocks + (6 if says is dialogue else 7)
 
 
 def test_a_second_signature_reads_nothing_again(says: ModuleType) -> None:
-    again = says.tries(3) + says.signing()
+    again = says.tries(3) + signing_anew(says)
     card = opened(says, says.tries(3) + says.signing() + again)
     for _ in range(2):
         assert card.tries_left() == 3
@@ -220,8 +232,8 @@ def test_a_wrong_pin_tells_the_tries_left_and_ends_with_a_reset(
 
 
 def test_after_a_wrong_pin_the_tries_are_asked_again(says: ModuleType) -> None:
-    wrong = transaction(says.select("3F000001") + says.verifying("63 C2", "9999"))
-    begun = says.signing().removeprefix("begin\n")
+    wrong = transaction(says.choosing() + says.verifying("63 C2", "9999"))
+    begun = signing_anew(says).removeprefix("begin\n")
     card = opened(says, says.tries(3) + wrong + "begin\n" + says.asking_tries(2) + begun)
     card.tries_left()
     with pytest.raises(PINRejectedError):
@@ -288,9 +300,7 @@ def test_a_pin_that_cannot_be_written_is_not_sent(says: ModuleType, aodf: bytes)
 def test_a_pin_is_sent_unpadded_where_the_card_wants_it_so() -> None:
     sent = exchange(f"00 20 00 01 04 {DIGITS.encode().hex()}", "63 C2")
     script = dialogue.opening() + dialogue.reading(Files(aodf=PLAIN_PIN)) + dialogue.tries(3)
-    card = open_card(
-        ReplayConnection(script + transaction(dialogue.select("3F000001") + sent)), reset=True
-    )
+    card = open_card(ReplayConnection(script + transaction(dialogue.choosing() + sent)), reset=True)
     card.tries_left()
     with pytest.raises(PINRejectedError):
         card.sign(entered(), same_message)
@@ -339,18 +349,59 @@ def test_a_card_that_does_not_tell_the_tries_is_not_sent_a_pin() -> None:
     ],
 )
 def test_a_wrong_signature_never_leaves(says: ModuleType, signature: Callable[[], bytes]) -> None:
-    card = opened(says, says.tries(3) + behind_the_pin(says, says.authenticating(signature())))
+    card = opened(says, says.tries(3) + behind_the_pin(says, says.using(signature())))
     card.tries_left()
     with pytest.raises(CardDataError, match="not one of the certificate's key"):
         card.sign(entered(), same_message)
     card.close()
 
 
-@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("step", [0, 1])
 def test_a_refusal_behind_the_pin_drops_the_verified_state(says: ModuleType, step: int) -> None:
-    exchanges = says.authenticating(signature_by(pki.key("leaf"))).splitlines()
+    exchanges = says.using(signature_by(pki.key("leaf"))).splitlines()
     body = "\n".join([*exchanges[: 2 * step + 1], "< 6F 00", ""])
     card = opened(says, says.tries(3) + behind_the_pin(says, body))
+    card.tries_left()
+    with pytest.raises(CardRefusedError):
+        card.sign(entered(), same_message)
+    card.close()
+
+
+@pytest.mark.parametrize("sw", ["69 85", "6A 88"])
+def test_a_card_that_forgot_the_key_is_told_once_more(says: ModuleType, sw: str) -> None:
+    using = says.using(signature_by(pki.key("leaf")))
+    forgotten = using.splitlines()[0] + f"\n< {sw}\n"
+    card = opened(says, says.tries(3) + behind_the_pin(says, forgotten + says.choosing() + using))
+    card.tries_left()
+    assert card.sign(entered(), same_message)
+    card.close()
+
+
+def test_a_card_that_forgets_the_key_again_is_given_up(says: ModuleType) -> None:
+    forgotten = says.using(bytes(256)).splitlines()[0] + "\n< 69 85\n"
+    card = opened(
+        says, says.tries(3) + behind_the_pin(says, forgotten + says.choosing() + forgotten)
+    )
+    card.tries_left()
+    with pytest.raises(CardRefusedError):
+        card.sign(entered(), same_message)
+    card.close()
+
+
+def test_a_card_that_another_program_moved_is_moved_back_before_the_pin_is_sent(
+    says: ModuleType,
+) -> None:
+    moved = says.choosing("6A 88") + says.select("3F000001") + says.choosing()
+    using = says.using(signature_by(pki.key("leaf")))
+    card = opened(says, says.tries(3) + transaction(moved + says.verifying() + using))
+    card.tries_left()
+    assert card.sign(entered(), same_message)
+    card.close()
+
+
+def test_a_card_whose_key_cannot_be_chosen_is_sent_no_pin(says: ModuleType) -> None:
+    refused = says.choosing("6A 88") + says.select("3F000001") + says.choosing("6A 88")
+    card = opened(says, says.tries(3) + transaction(refused))
     card.tries_left()
     with pytest.raises(CardRefusedError):
         card.sign(entered(), same_message)
@@ -403,7 +454,7 @@ def old_certificate() -> bytes:
 
 
 def test_a_card_that_is_known_is_not_read(says: ModuleType) -> None:
-    card = cached(says, says.tries(3) + says.signing(), Cache(KEPT))
+    card = cached(says, says.tries(3) + signing_anew(says), Cache(KEPT))
     assert card.authentication_certificate() == dialogue.certificate()
     card.tries_left()
     assert card.sign(entered(), same_message).certificate == dialogue.certificate()
@@ -418,22 +469,31 @@ def test_a_card_that_is_not_known_is_read_and_kept(says: ModuleType) -> None:
     card.close()
 
 
+def asking_again(says: ModuleType) -> str:
+    """Return how the serial number is read where the application is the current DF."""
+    if says is dialogue4:
+        return dialogue4.serial()
+    # The short identifier is not known there.
+    found = exchange("00 B0 9C 00 0C", "6A 82") + dialogue.select("3F00D003")
+    return found + exchange("00 B0 00 00 0C", "5A 0A 80 25 00 00 01 99 21 38 45 0F 90 00")
+
+
+def reading_again(says: ModuleType) -> str:
+    """Return how everything is read once more within a transaction, and the key chosen."""
+    return f"{asking_again(says)}{says.everything()}{says.choosing()}"
+
+
 def renewed(says: ModuleType, kept: str, fresh: str) -> str:
     """Return a signature that does not fit, reading once more, and one that does."""
-    found = says.serial()
-    if says is dialogue:
-        # The short identifier is not known in the application, where the card stands.
-        found = exchange("00 B0 9C 00 0C", "6A 82") + says.select("3F00D003")
-        found += exchange("00 B0 00 00 0C", "5A 0A 80 25 00 00 01 99 21 38 45 0F 90 00")
-    again = found + says.everything() + says.select("3F000001")
-    return f"{says.tries(3)}{behind_the_pin(says, kept + again + fresh)}"
+    body = kept + reading_again(says) + fresh
+    return f"{says.tries(3)}{behind_the_pin(says, body, selected=False)}"
 
 
 def test_a_renewed_certificate_is_read_and_signed_for_behind_the_same_pin(
     says: ModuleType,
 ) -> None:
-    signature = says.authenticating(signature_by(pki.key("leaf"), b"old"), b"old")
-    fresh = says.authenticating(signature_by(pki.key("leaf"), b"new"), b"new")
+    signature = says.using(signature_by(pki.key("leaf"), b"old"), b"old")
+    fresh = says.using(signature_by(pki.key("leaf"), b"new"), b"new")
     memory = Cache(kept_with(old_certificate()))
     card = cached(says, renewed(says, signature, fresh), memory)
     card.tries_left()
@@ -450,9 +510,12 @@ def test_a_renewed_certificate_is_read_and_signed_for_behind_the_same_pin(
     card.close()
 
 
-def test_a_key_that_is_not_there_any_more_is_looked_for_again(says: ModuleType) -> None:
-    kept = says.authenticating(bytes(256)).splitlines()[0] + "\n< 6A 88\n"
-    script = renewed(says, kept, says.authenticating(signature_by(pki.key("leaf"))))
+def test_a_key_that_is_not_there_any_more_is_looked_for_before_the_pin_is_sent(
+    says: ModuleType,
+) -> None:
+    using = says.using(signature_by(pki.key("leaf")))
+    body = says.select("3F000001") + says.choosing("6A 88") + reading_again(says)
+    script = says.tries(3) + transaction(body + says.verifying() + using)
     card = cached(says, script, Cache(KEPT))
     card.tries_left()
     assert card.sign(entered(), same_message)
@@ -462,7 +525,7 @@ def test_a_key_that_is_not_there_any_more_is_looked_for_again(says: ModuleType) 
 def test_a_signature_that_does_not_fit_the_cards_own_certificate_either_is_an_error(
     says: ModuleType,
 ) -> None:
-    wrong = says.authenticating(signature_by(pki.key("other card")))
+    wrong = says.using(signature_by(pki.key("other card")))
     card = cached(says, renewed(says, wrong, wrong), Cache(KEPT))
     card.tries_left()
     with pytest.raises(CardDataError, match="not one of the certificate's key"):
@@ -471,7 +534,7 @@ def test_a_signature_that_does_not_fit_the_cards_own_certificate_either_is_an_er
 
 
 def test_another_card_in_its_place_signs_for_nobody(says: ModuleType) -> None:
-    wrong = says.authenticating(signature_by(pki.key("other card")))
+    wrong = says.using(signature_by(pki.key("other card")))
     script = renewed(says, wrong, "").replace("99 21 38 45 0F", "99 21 38 46 0F")
     script = script[: script.index(says.everything())] + "end reset"
     card = cached(says, script, Cache(KEPT))
@@ -483,7 +546,8 @@ def test_another_card_in_its_place_signs_for_nobody(says: ModuleType) -> None:
 
 @pytest.mark.parametrize("sw", ["63 C2", "67 00"], ids=["wrong", "of another length"])
 def test_after_a_refused_pin_the_card_is_asked_how_to_write_it(says: ModuleType, sw: str) -> None:
-    script = says.tries(3) + behind_the_pin(says, "", sw) + says.reading() + says.tries(2)
+    refused = behind_the_pin(says, "", sw, selected=False)
+    script = says.tries(3) + refused + says.reading() + says.tries(2)
     card = cached(says, script + says.signing(), Cache(KEPT))
     card.tries_left()
     with pytest.raises(CardRefusedError):
@@ -521,6 +585,39 @@ def test_a_folder_of_files_serves_as_cache(says: ModuleType, tmp_path: Path) -> 
         card = open_card(says.connection(says.opening() + script), cache=folder)
         assert card.authentication_certificate() == dialogue.certificate()
         card.close()
+
+
+# A card that did not leave the reader since it told its serial number.
+
+
+def unmoved(says: ModuleType, script: str, memory: Cache | None) -> ContactCard:
+    opening = "" if says is dialogue else dialogue4.application()
+    connection = says.connection(f"begin\n{opening}end leave\n{script}")
+    return open_card(connection, "99213845", cache=memory)
+
+
+def test_a_card_that_did_not_move_is_not_asked_for_its_number(says: ModuleType) -> None:
+    card = unmoved(says, says.tries(3) + signing_anew(says), Cache(KEPT))
+    assert card.serial == "99213845"
+    card.tries_left()
+    assert card.sign(entered(), same_message)
+    card.close()
+
+
+def test_before_anything_is_kept_under_a_number_the_card_tells_it(says: ModuleType) -> None:
+    memory = Cache(None)
+    card = unmoved(says, transaction(says.serial() + says.everything(), "leave"), memory)
+    card.authentication_certificate()
+    assert memory.kept == KEPT
+    card.close()
+
+
+def test_a_card_that_moved_all_the_same_is_found_out(says: ModuleType) -> None:
+    another = says.serial().replace("99 21 38 45 0F", "99 21 38 46 0F")
+    card = unmoved(says, transaction(another, "leave"), Cache(None))
+    with pytest.raises(CardRemovedError, match="another card"):
+        card.authentication_certificate()
+    card.close()
 
 
 # Changing and unblocking the PIN.

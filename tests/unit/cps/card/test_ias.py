@@ -15,11 +15,12 @@ from tests.unit.cps.card.dialogue import (
     MESSAGE,
     asking_data_object,
     asking_tries,
-    authenticating,
+    choosing,
     exchange,
     pin_object,
     select,
     signature_by,
+    using,
 )
 
 SERIAL = "5A 0A 80 25 00 00 01 99 21 38 45 0F"
@@ -186,11 +187,15 @@ def test_a_card_that_tells_the_tries_in_no_way_is_refused() -> None:
 # The key.
 
 
+def test_the_key_is_chosen_by_its_number() -> None:
+    run(choosing(), lambda applet: applet.choose_key(0x82))
+    assert refused(choosing("6A 88"), lambda applet: applet.choose_key(0x82)).sw == 0x6A88
+
+
 def test_the_key_signs_what_the_host_hashed() -> None:
     digest = hashlib.sha256(MESSAGE).digest()
     signature = signature_by(pki.key("leaf"))
-    made = run(authenticating(signature), lambda applet: applet.authenticate(0x82, digest, 256))
-    assert made == signature
+    assert run(using(signature), lambda applet: applet.use_key(digest, 256)) == signature
 
 
 # Changing and unblocking.
