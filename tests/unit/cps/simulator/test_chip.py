@@ -1,15 +1,10 @@
-"""The chip's life, the manners of T=0, and whatever a hostile host sends."""
-
-from functools import cache
+"""The chip's life and the manners of T=0; what a hostile host sends is in ``test_fuzz.py``."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cps.atr import CardType, recognise
 from cps.errors import CardMuteError
 from cps.simulator.chip import MAX_CHAINED_BYTES, SoftwareCard
-from cps.simulator.image import CardImage
 from tests.support import cards
 from tests.support.cards import send
 
@@ -198,78 +193,3 @@ def test_by_radio_nothing_behind_the_pin_is_read_or_written(radio: SoftwareCard,
     assert execute(radio, "00 B0 00 00 01") == ("6982" if path.endswith("D120") else "009000")
     assert execute(radio, "A0 A4 00 00 02 4010 00")[-4:] == "9000"
     assert execute(radio, "A0 B0 00 00 01") == "9804"
-
-
-# Headers that reach an instruction are rare among random bytes: most of the commands begin so.
-HEADERS = st.one_of(
-    st.binary(min_size=4, max_size=4),
-    st.tuples(
-        st.sampled_from([0x00, 0x10, 0xA0]),
-        st.sampled_from([0x20, 0x22, 0x24, 0x2A, 0x2C, 0x84, 0x88, 0xA4, 0xB0, 0xC0, 0xCB, 0xD6]),
-        st.sampled_from([0x00, 0x01, 0x02, 0x03, 0x04, 0x09, 0x3F, 0x41, 0x80, 0x90, 0x9C, 0x9E]),
-        st.sampled_from([0x00, 0x01, 0x02, 0x04, 0x0C, 0x86, 0x9A, 0xA0, 0xA4, 0xAA, 0xB6, 0xFF]),
-    ).map(bytes),
-)
-BODIES = st.one_of(
-    st.binary(max_size=300),
-    st.binary(max_size=255).map(lambda data: bytes((len(data),)) + data),
-    st.sampled_from(
-        [
-            bytes.fromhex(body)
-            for body in (
-                "02 3F00",
-                "04 3F000001",
-                "06 3F000001D107",
-                "06 3F000001D120",
-                "06 800102 840182",
-                "06 800142 840181",
-                "06 80011A 840182",
-                "03 800140",
-                "05 9000 8001 61",
-                "0A 4D087006BF810102A080",
-                "04 39393939",
-                "02 4010",
-                "20" + "00" * 32,
-                "00",
-            )
-        ]
-    ),
-)
-COMMANDS = st.one_of(
-    st.binary(max_size=300), st.builds(lambda header, body: header + body, HEADERS, BODIES)
-)
-# The right PIN and the right PUK in one of the commands that take them would make these lies.
-SECRETS = (cards.PIN, cards.PUK)
-
-
-@cache
-def _image() -> CardImage:
-    return cards.image()
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(commands=st.lists(COMMANDS, max_size=12))
-def test_no_sequence_of_commands_breaks_the_card_or_opens_it_without_a_pin(
-    commands: list[bytes],
-) -> None:
-    image = _image()
-    for entry in image.reference_data:
-        entry.tries_left = entry.tries_maximum
-    card = cards.powered_card(image)
-    activity = image.content(bytes.fromhex("3F000001D120"))
-
-    for command in commands:
-        if any(secret in command for secret in SECRETS):
-            continue
-        answer = card.execute(command)
-
-        assert 2 <= len(answer) <= 258
-        assert answer[-2] >> 4 in (0x6, 0x9)
-        assert activity[:16] not in answer
-        assert b"FICTIVE" not in answer
-        signing = command[1:2] == b"\x88" or command[1:4] in (b"\x2a\x9e\x9a", b"\x2a\x80\x86")
-        if signing and command[:1] == b"\x00":
-            assert answer[-2] != 0x61
-            assert len(answer) == 2
-    assert image.content(bytes.fromhex("3F000001D107")) == bytes(64)
-    assert [entry.digits for entry in image.reference_data] == [cards.PIN, cards.PUK]
