@@ -1,11 +1,11 @@
 """How long a real card takes, so that what a person feels can be measured without one.
 
 One bit lasts an etu, the elementary time unit: F / (D * f) seconds at the clock f, where the card
-names F and D in its answer to reset. The bit rate is its inverse. A CPS3 names none, so F is 372
-and D is 1: at the usual 3.5712 MHz that is 9600 bit/s. The answer of a CPS4 has TA1 = 18, which is
-F = 372 and D = 12: at the same clock 115 200 bit/s. A character takes 12 etu with its guard time.
+names F and D in the character TA1 of its answer to reset. The bit rate is its inverse. A CPS3 names
+none, so F is 372 and D is 1: at the usual 3.5712 MHz that is 9600 bit/s. A CPS4 has TA1 = 18, which
+is F = 372 and D = 12: 115 200 bit/s at the same clock. A character with its guard time takes 12 etu.
 
-Source: ISO/IEC 7816-3:2006 §7 (etu, character), §8.3 (F and D), §10 (T=0), §11 (T=1).
+Source: ISO/IEC 7816-3:2006.
 """
 
 import time
@@ -13,7 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from cps.atr import CardType, recognise
 from cps.simulator.card import Card
+
+CLOCK = 3_571_200
+"""Hertz: the one at which cards without TA1 speak 9600 bit/s."""
+DEFAULT_TA1 = 0x11
+CLOCK_RATE_CONVERSION = {0: 372, 1: 372, 2: 558, 3: 744, 4: 1116, 5: 1488, 6: 1860}
+CLOCK_RATE_CONVERSION |= {9: 512, 10: 768, 11: 1024, 12: 1536, 13: 2048}
+BIT_RATE_ADJUSTMENT = {1: 1, 2: 2, 3: 4, 4: 8, 5: 16, 6: 32, 7: 64, 8: 12, 9: 20}
+RADIO_BIT_RATE = 106_000
+"""The one that every card by radio begins with."""
 
 CHARACTER_ETU = 12
 TURN_ETU = 22
@@ -60,13 +70,18 @@ class Timing:
         return seconds + (self.key_operation if _uses_key(command, answer) else 0.0)
 
 
-REALISTIC_T0 = Timing(bit_rate=9600)
-REALISTIC_T1 = Timing(bit_rate=115_200)
-
-
 def realistic(card: Card) -> Timing:
-    """Return how long a real card of that protocol takes, as far as that is known."""
-    return REALISTIC_T0 if card.t0 else REALISTIC_T1
+    """Return how long a real card of that answer to reset takes, as far as that is known."""
+    if recognise(card.atr) is CardType.CPS3_CONTACTLESS:
+        return Timing(bit_rate=RADIO_BIT_RATE)
+    return Timing(bit_rate=bit_rate(card.atr))
+
+
+def bit_rate(atr: bytes) -> int:
+    """Return the bits a second of a card by contact, at the usual clock and its greatest speed."""
+    # The fifth bit of T0 says whether TA1 is there.
+    ta1 = atr[2] if atr[1] & 0x10 else DEFAULT_TA1
+    return CLOCK * BIT_RATE_ADJUSTMENT[ta1 & 0x0F] // CLOCK_RATE_CONVERSION[ta1 >> 4]
 
 
 class TimedCard:

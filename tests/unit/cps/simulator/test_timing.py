@@ -4,7 +4,7 @@ import pytest
 
 from cps.simulator.card import Card
 from cps.simulator.chip import SoftwareCard
-from cps.simulator.timing import REALISTIC_T0, REALISTIC_T1, TimedCard, Timing, realistic
+from cps.simulator.timing import TimedCard, Timing, bit_rate, realistic
 from tests.support import cards
 
 # One etu lasts a second, and nothing else takes any time.
@@ -90,25 +90,41 @@ def test_the_card_sleeps_that_long_and_answers_the_same() -> None:
 
 
 def test_an_exchange_of_a_real_card_takes_as_long_as_in_a_published_trace() -> None:
-    select = REALISTIC_T0.exchange(
-        bytes.fromhex("00A40904043F00D003"), bytes.fromhex("6127"), t0=True
-    )
-    fetch = REALISTIC_T0.exchange(bytes.fromhex("00C0000027"), bytes(39 + 2), t0=True)
+    cps3 = Timing(bit_rate=9600)
+    select = cps3.exchange(bytes.fromhex("00A40904043F00D003"), bytes.fromhex("6127"), t0=True)
+    fetch = cps3.exchange(bytes.fromhex("00C0000027"), bytes(39 + 2), t0=True)
 
     assert 0.095 <= select <= 0.130
     assert 0.095 <= fetch <= 0.140
 
 
-def test_each_protocol_has_its_own_bit_rate() -> None:
-    assert realistic(SoftwareCard(cards.image())) is REALISTIC_T0
-    assert realistic(SoftwareCard(cards.cps4_image())) is REALISTIC_T1
-    # 3.5712 MHz, F = 372, D = 1 and 12.
-    assert REALISTIC_T0.bit_rate == 3_571_200 * 1 // 372
-    assert REALISTIC_T1.bit_rate == 3_571_200 * 12 // 372
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        (SoftwareCard(cards.image()), 9600),
+        (SoftwareCard(cards.image(), contactless=True), 106_000),
+        (SoftwareCard(cards.cps4_image()), 115_200),
+        (SoftwareCard(cards.cps4_image(), t0=True), 115_200),
+    ],
+    ids=["CPS3", "CPS3 by radio", "CPS4 on T=1", "CPS4 on T=0"],
+)
+def test_each_card_speaks_as_fast_as_its_answer_to_reset_says(
+    card: SoftwareCard, expected: int
+) -> None:
+    assert realistic(card).bit_rate == expected
+
+
+@pytest.mark.parametrize(
+    ("atr", "expected"),
+    [("3B80", 9600), ("3B1011", 9600), ("3B1018", 115_200), ("3B1096", 223_200)],
+    ids=["none", "default", "CPS4", "faster"],
+)
+def test_the_bit_rate_is_worked_out_of_the_answer_to_reset(atr: str, expected: int) -> None:
+    assert bit_rate(bytes.fromhex(atr)) == expected
 
 
 def test_what_is_around_the_card_passes_its_nature_on() -> None:
-    card, _ = timed(SoftwareCard(cards.image()), REALISTIC_T0)
+    card, _ = timed(SoftwareCard(cards.image()), ETUS)
 
     card.power_on()
     card.execute(bytes.fromhex("0020000104 31323334"))
