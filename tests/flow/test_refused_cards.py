@@ -26,7 +26,7 @@ from tests.support.meddling import (
 )
 from tests.support.person import CANCEL, Person
 
-COMMANDS = 24
+COMMANDS = 23
 """Commands of a whole login, PIN and signature included."""
 OTHER_SERIAL = "28000002"
 
