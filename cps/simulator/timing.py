@@ -2,8 +2,8 @@
 
 One bit lasts an etu, the elementary time unit: F / (D * f) seconds at the clock f, where the card
 names F and D in the character TA1 of its answer to reset. The bit rate is its inverse. A CPS3 names
-none, so F is 372 and D is 1: at the usual 3.5712 MHz that is 9600 bit/s. A CPS4 has TA1 = 18, which
-is F = 372 and D = 12: 115 200 bit/s at the same clock. A character with its guard time takes 12 etu.
+none, so F is 372 and D is 1: at the usual 3.5712 MHz that is 9600 bit/s. A CPS4 has TA1 = 18, and
+so F = 372 and D = 12: 115 200 bit/s at that clock. A character with its guard time takes 12 etu.
 
 Source: ISO/IEC 7816-3:2006.
 """
