@@ -23,7 +23,11 @@ from gateway.trust.path import ValidChain
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.revocation_memory import kept_answer, kept_revocation, owner_of
 from gateway.trust.revocation_places import RevocationPlaces, authority_of, list_slots
-from gateway.trust.revocation_report import overdue_problems, refresher_problems
+from gateway.trust.revocation_report import (
+    grace_problems,
+    overdue_problems,
+    refresher_problems,
+)
 from gateway.trust.serial_table import decode_serial
 from gateway.trust.store import TrustStore
 from gateway.trust.table_file import TableFile
@@ -72,10 +76,12 @@ class RevocationLists:
         lists: Sequence[WatchedFile[RevocationList]],
         store: TrustStore,
         *,
+        grace_until: datetime | None,
         refreshed: _Refreshed | None = None,
     ) -> None:
         self._lists = tuple(lists)
         self._store = store
+        self._grace_until = grace_until
         self._refreshed = refreshed
         self._issuers: tuple[_Issuer, ...] = ()
         self._vanished: dict[str, set[int]] = {}
@@ -83,10 +89,18 @@ class RevocationLists:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, files: Sequence[Path], store: TrustStore, now: datetime) -> Self:
+    def load(
+        cls,
+        files: Sequence[Path],
+        store: TrustStore,
+        now: datetime,
+        *,
+        grace_until: datetime | None = None,
+    ) -> Self:
         """Return the lists in *files*, one a file, DER or PEM, read by this process itself.
 
         :param now: aware UTC.
+        :param grace_until: until when complete lists count for a while after their end.
         """
 
         def read(file: Path, current: RevocationList | None) -> RevocationList:
@@ -95,7 +109,7 @@ class RevocationLists:
                 current.require_successor(fresh)
             return fresh
 
-        lists = cls([WatchedFile(file, read) for file in files], store)
+        lists = cls([WatchedFile(file, read) for file in files], store, grace_until=grace_until)
         lists._look(now)
         return lists
 
@@ -108,7 +122,8 @@ class RevocationLists:
         """
         if settings.trust.revocation:
             return cls.follow(settings, store, now)
-        return cls.load(settings.trust.crls, store, now)
+        trust = settings.trust
+        return cls.load(trust.crls, store, now, grace_until=trust.grace_until)
 
     @classmethod
     def follow(cls, settings: Settings, store: TrustStore, now: datetime) -> Self:
@@ -129,6 +144,7 @@ class RevocationLists:
         lists = cls(
             [WatchedFile(places.table(slot.name), read, label=slot.label) for slot in slots],
             store,
+            grace_until=settings.trust.grace_until,
             refreshed=_Refreshed(
                 settings=settings,
                 places=places,
@@ -168,6 +184,7 @@ class RevocationLists:
         """
         self._look(now)
         problems = [f"{each.label}: {each.problem}" for each in self._lists if each.problem]
+        problems += grace_problems(self._grace_until, now)
         for issuer in self._issuers:
             problems += overdue_problems(issuer.authority, issuer.lists, now)
         if self._refreshed is not None:
@@ -241,10 +258,7 @@ class RevocationLists:
     def _is_within_grace(
         self, certificate: x509.Certificate, issuer: _Issuer, now: datetime
     ) -> bool:
-        if self._refreshed is None:
-            return False
-        until = self._refreshed.settings.trust.grace_until
-        if until is None or now > until:
+        if self._grace_until is None or now > self._grace_until:
             return False
         found = find_standing(certificate, issuer.authority, issuer.lists, now, overdue=MAX_GRACE)
         return found.standing is Standing.GOOD

@@ -126,6 +126,18 @@ def overdue_problems(
     return problems
 
 
+def grace_problems(until: datetime | None, now: datetime) -> list[str]:
+    """Return that there is a grace, as long as it stands in the settings.
+
+    :param until: ``trust.grace_until``.
+    :param now: aware UTC.
+    """
+    if until is None:
+        return []
+    state = "counts" if now <= until else "is over, take it away"
+    return [f"trust.grace_until {until.isoformat()} {state}"]
+
+
 def refresher_problems(settings: Settings, store: TrustStore, now: datetime) -> list[str]:
     """Return what is wrong with how lists and answers are fetched, one sentence each.
 
@@ -134,9 +146,6 @@ def refresher_problems(settings: Settings, store: TrustStore, now: datetime) -> 
     """
     trust, places = settings.trust, RevocationPlaces.of(settings)
     problems = []
-    if trust.grace_until is not None:
-        state = "counts" if now <= trust.grace_until else "is over, take it away"
-        problems.append(f"trust.grace_until {trust.grace_until.isoformat()} {state}")
     if not _lives(places, now):
         problems.append("the refresher does not run: revocation data grows old")
     sources = [(slot.label, places.journal(slot.name)) for slot in list_slots(trust, store)]

@@ -16,6 +16,7 @@ from gateway.trust.path import ValidChain, require_chain
 from gateway.trust.revocation_list import RevocationList
 from tests.support import pki
 from tests.support.revocation import HOLD, STOLEN, entry, list_der
+from tests.support.revocation_folder import RevocationFolder
 from tests.support.trust import refuses, trust_store
 
 HOUR = timedelta(hours=1)
@@ -143,6 +144,38 @@ def test_a_new_list_counts_after_five_seconds(folder: Folder) -> None:
     lists.require_good(chain(), LATER - timedelta(seconds=1))
     with refuses(ErrorCode.CERT_REVOKED):
         lists.require_good(chain(), LATER)
+
+
+def test_until_its_date_a_grace_lets_in_and_says_so(folder: Folder) -> None:
+    folder.put(pki.crl(this_update=pki.NOW - 9 * HOUR, next_update=pki.NOW - HOUR))
+    until = pki.NOW + HOUR
+    lists = RevocationLists.load(folder.files, trust_store(), pki.NOW, grace_until=until)
+    assert lists.require_good(chain(), until) == "grace"
+    assert any("trust.grace_until" in each for each in lists.problems(until))
+    with refuses(ErrorCode.REVOCATION_UNAVAILABLE):
+        lists.require_good(chain(), until + timedelta(seconds=1))
+
+
+def test_settings_with_addresses_follow_the_refresher_and_others_read_files(
+    folder: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "without").mkdir()
+    fetched = RevocationFolder(tmp_path / "with", files=folder.files)
+    read = RevocationFolder(
+        tmp_path / "without",
+        cards=(),
+        delta=(),
+        authorities=(),
+        ocsp=(),
+        files=folder.files,
+        more={"grace_until": pki.NOW + 99 * HOUR},
+    )
+    lists = RevocationLists.of(read.settings, read.store, pki.NOW)
+    assert lists.require_good(chain(), pki.NOW) == "list"
+    assert lists.require_good(chain(), pki.NOW + 72 * HOUR) == "grace"
+    with refuses(ErrorCode.REVOCATION_UNAVAILABLE):
+        RevocationLists.of(fetched.settings, fetched.store, pki.NOW).require_good(chain(), pki.NOW)
 
 
 def test_what_vanishes_from_a_list_stays_revoked_unless_it_was_a_hold(folder: Folder) -> None:

@@ -9,6 +9,7 @@ from gateway.trust.revocation_report import (
     ALARM_AT,
     MAX_SILENCE,
     AuthorityReport,
+    grace_problems,
     is_weak,
     overdue_problems,
     refresher_problems,
@@ -148,13 +149,12 @@ def test_a_refresher_that_is_silent_is_a_problem(folder: RevocationFolder) -> No
     assert refresher_problems(folder.settings, folder.store, pki.NOW) == [problem]
 
 
-def test_a_grace_is_a_problem_as_long_as_it_stands_in_the_settings(tmp_path: Path) -> None:
-    folder = RevocationFolder(tmp_path, more={"grace_until": pki.NOW + HOUR})
-    folder.beat()
-    (problem,) = refresher_problems(folder.settings, folder.store, pki.NOW)
+def test_a_grace_is_a_problem_as_long_as_it_stands_in_the_settings() -> None:
+    assert grace_problems(None, pki.NOW) == []
+    until = pki.NOW + HOUR
+    (problem,) = grace_problems(until, until)
     assert problem.endswith("counts")
-    folder.beat(pki.NOW + 2 * HOUR)
-    (problem,) = refresher_problems(folder.settings, folder.store, pki.NOW + 2 * HOUR)
+    (problem,) = grace_problems(until, until + timedelta(seconds=1))
     assert "is over" in problem
 
 
