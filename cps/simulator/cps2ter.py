@@ -3,13 +3,15 @@
 from cps.simulator.command import Command, CommandRefusedError
 from cps.simulator.files import MF, READ
 from cps.simulator.image import CardImage, FileImage
-from cps.simulator.security import SecurityState
+from cps.simulator.security import PIN_REFERENCE, SecurityState
 from cps.status import SW
 
+BAD_HEADER = 0x9240
 OFFSET_OUTSIDE = 0x9402
 FILE_NOT_FOUND = 0x9404
 WRONG_KIND_OF_FILE = 0x9408
 PIN_NOT_VERIFIED = 0x9804
+PIN_BLOCKED = 0x9840
 
 KIND_MF, KIND_DF, KIND_EF = 0x01, 0x02, 0x04
 
@@ -25,7 +27,7 @@ class OldFiles:
     def select(self, command: Command) -> bytes:
         """Run SELECT by identifier, one level at a time, and return what the file is."""
         if (command.p1, command.p2) != (0x00, 0x00):
-            raise CommandRefusedError(SW.INCORRECT_P1_P2)
+            raise CommandRefusedError(BAD_HEADER)
         if len(command.data) != 2:
             raise CommandRefusedError(SW.WRONG_LENGTH)
         path = MF if command.data == MF else self._directory() + command.data
@@ -43,11 +45,15 @@ class OldFiles:
         if file is None or file.content is None:
             raise CommandRefusedError(WRONG_KIND_OF_FILE)
         if not self._security.allows(file, READ):
-            raise CommandRefusedError(PIN_NOT_VERIFIED)
+            raise CommandRefusedError(PIN_BLOCKED if self._pin_is_blocked() else PIN_NOT_VERIFIED)
         offset = command.p1 << 8 | command.p2
         if offset >= len(file.content):
             raise CommandRefusedError(OFFSET_OUTSIDE)
         return file.content[offset : offset + command.ne]
+
+    def _pin_is_blocked(self) -> bool:
+        entries = self._security.reference_data
+        return any(e.reference == PIN_REFERENCE and e.tries_left == 0 for e in entries)
 
     def _directory(self) -> bytes:
         """Return the path of the current directory, which is around the current file."""

@@ -38,6 +38,14 @@ def test_a_file_is_read_after_the_pin_alone(card: SoftwareCard) -> None:
     assert execute(card, "A0 B0 00 12 01") == "9402"
 
 
+def test_behind_a_blocked_pin_the_reason_is_told(card: SoftwareCard) -> None:
+    for _ in range(3):
+        execute(card, "00 20 00 01 04 39393939")
+    execute(card, "A0 A4 00 00 02 4010")
+
+    assert execute(card, "A0 B0 00 00 10") == "9840"
+
+
 def test_there_are_as_many_activities_as_the_new_application_lists(card: SoftwareCard) -> None:
     for fid, sw in (("4010", "9F07"), ("4011", "9F07"), ("4012", "9404")):
         assert execute(card, f"A0 A4 00 00 02 {fid}") == sw
@@ -56,7 +64,7 @@ def test_a_file_beside_the_current_one_is_selected_from_it(card: SoftwareCard) -
         ("A0 A4 00 00 02 D003", "9404"),
         ("A0 A4 00 00 02 0001", "9404"),
         ("A0 A4 00 00 04 3F004010", "6700"),
-        ("A0 A4 04 00 02 3F00", "6A86"),
+        ("A0 A4 04 00 02 3F00", "9240"),
         ("A0 B0 00 00 01", "9408"),
         ("A0 B0 00 00 01 00", "6700"),
         ("A0 C0 00 00 07", "6985"),
