@@ -38,14 +38,19 @@ LET_IN = "let-in"
 """Without these words nginx takes no answer for a permission."""
 POLICY = "portal"
 """The one rule so far: whoever has a session gets in."""
-TO_A_PERSON, TO_A_PROGRAM = b"/portal/page", b"/portal/program"
-"""What nginx asks for: the rule of the location, and who would see a refusal."""
+TARGET = f"/{POLICY}".encode()
+"""What nginx asks for: the rule of the location."""
+DOOR_FIELD = b"x-cps-door"
+"""Says what somebody without a session would get, in lower case."""
+TO_A_PERSON, TO_A_PROGRAM = b"page", b"program"
+"""The login page, or a refusal that a program understands."""
 MAX_QUESTION_BYTES = 4096
 """Largest question; nginx writes them itself, of a few hundred bytes."""
 ANSWER_TIME = timedelta(seconds=1)
 """How long an answer is given again, before the signer is asked for a fresher assertion."""
 SOCKET_MODE = 0o600
 
+_DOORS = ([TO_A_PERSON], [TO_A_PROGRAM])
 _BACKLOG = 1024
 _log = logging.getLogger("gateway.edge")
 
@@ -179,6 +184,7 @@ class _Questions(asyncio.Protocol):
         self._size = 0
         self._target = b""
         self._cookies: list[bytes] = []
+        self._doors: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are of no class of asyncio's.
@@ -206,19 +212,24 @@ class _Questions(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._target = b""
         self._cookies.clear()
+        self._doors.clear()
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == SESSION_FIELD:
+        name = name.lower()
+        if name == SESSION_FIELD:
             self._cookies.append(value)
+        elif name == DOOR_FIELD:
+            self._doors.append(value)
 
     def on_message_complete(self) -> None:
         self._size = 0
         if (
             self._parser.get_method() != b"GET"
-            or self._target not in (TO_A_PERSON, TO_A_PROGRAM)
+            or self._target != TARGET
+            or self._doors not in _DOORS
             or len(self._cookies) != 1
             or not self._cookies[0].isascii()
         ):
@@ -242,7 +253,7 @@ class _Questions(asyncio.Protocol):
             self._write(answer)
 
     def _write(self, answer: bytes) -> None:
-        if answer is NO_SESSION and self._target == TO_A_PERSON:
+        if answer is NO_SESSION and self._doors == [TO_A_PERSON]:
             answer = LOGIN_PAGE
         if self._transport is not None:
             self._transport.write(answer)

@@ -1,8 +1,8 @@
 """Every measurement, one after another."""
 
-from tests.bench import card, relay, revocation, trust
+from tests.bench import card, relay, revocation, session_end, trust
 
 if __name__ == "__main__":
-    for measure in (card.main, relay.main, revocation.main, trust.main):
+    for measure in (card.main, relay.main, session_end.main, revocation.main, trust.main):
         measure()
         print(flush=True)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.serving import free_port
@@ -66,9 +67,19 @@ web.run_app(app, host="127.0.0.1", port={port}, print=None)
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that was started for a measurement."""
+
+    address: str
+    """Host and port."""
+    group: int
+    """Its process group."""
+
+
 @contextmanager
-def portal(folder: Path) -> Iterator[str]:
-    """Serve files of 1 kB and 1 MB; give host and port."""
+def portal(folder: Path) -> Iterator[Server]:
+    """Serve files of 1 kB and 1 MB."""
     files = folder / "files"
     files.mkdir(parents=True)
     (files / "1k").write_bytes(b"x" * 1024)
@@ -76,20 +87,23 @@ def portal(folder: Path) -> Iterator[str]:
     port = free_port()
     if NGINX is None:
         program = _PYTHON_PORTAL.format(folder=str(files), port=port)
-        with _running([sys.executable, "-c", program], port):
-            yield f"127.0.0.1:{port}"
+        with _running([sys.executable, "-c", program], port) as server:
+            yield server
         return
-    with _nginx(folder, _PORTAL.format(port=port, folder=folder), port):
-        yield f"127.0.0.1:{port}"
+    with _nginx(folder, _PORTAL.format(port=port, folder=folder), port) as server:
+        yield server
 
 
 @contextmanager
-def plain_proxy(folder: Path, portal: str) -> Iterator[str]:
-    """Run nginx as a proxy that checks nothing; give host and port."""
+def plain_proxy(folder: Path, portal: str) -> Iterator[Server]:
+    """Run nginx as a proxy that checks nothing.
+
+    :param portal: host and port.
+    """
     port = free_port()
     folder.mkdir()
-    with _nginx(folder, _PROXY.format(port=port, portal=portal), port):
-        yield f"127.0.0.1:{port}"
+    with _nginx(folder, _PROXY.format(port=port, portal=portal), port) as server:
+        yield server
 
 
 def cpu_seconds(group: int) -> float:
@@ -122,26 +136,26 @@ def process_megabytes(pid: int) -> float:
 
 
 @contextmanager
-def _nginx(folder: Path, more: str, port: int) -> Iterator[None]:
+def _nginx(folder: Path, more: str, port: int) -> Iterator[Server]:
     assert NGINX is not None
     user = "user root;" if os.geteuid() == 0 else ""
     file = folder / "nginx.conf"
     file.write_text(_COMMON.format(folder=folder, user=user, more=more))
     command = [NGINX, "-p", str(folder), "-c", str(file), "-e", "stderr"]
-    with _running(command, port):
-        yield
+    with _running(command, port) as server:
+        yield server
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
-    with subprocess.Popen(command) as process:
+def _running(command: list[str], port: int) -> Iterator[Server]:
+    with subprocess.Popen(command, process_group=0) as process:
         try:
             deadline = time.monotonic() + START_SECONDS
             while not _is_open(port):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-            yield
+            yield Server(address=f"127.0.0.1:{port}", group=process.pid)
         finally:
             process.terminate()
 

@@ -139,9 +139,10 @@ def test_v2_the_verdict_process_is_told_nothing_but_the_session(tmp_path: Path) 
     with judged_by(tmp_path, verdict) as (edge, _):
         edge.ask(raw_request("/secret?x=1", "X-CPS-Session: evil", "X: y", cookie=b"x" * 32))
     assert asked == [
-        "GET /portal/program HTTP/1.1",
+        "GET /portal HTTP/1.1",
         "Host: verdict",
         f"x-cps-session: {b64url_encode(b'x' * 32)}",
+        "x-cps-door: program",
     ]
 
 

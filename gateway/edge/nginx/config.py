@@ -13,7 +13,14 @@ from gateway.edge.nginx.fields import passed_fields, variable_of
 from gateway.edge.nginx.notices import notice_locations, notice_texts, quoted
 from gateway.edge.pages import CHALLENGE, OwnPages
 from gateway.edge.relay import CONTROL_BODY_SECONDS, MAX_CONTROL_BODY, METHODS
-from gateway.edge.verdict import IDENTITY_FIELDS, LET_IN, LET_IN_FIELD, POLICY, SESSION_FIELD
+from gateway.edge.verdict import (
+    DOOR_FIELD,
+    IDENTITY_FIELDS,
+    LET_IN,
+    LET_IN_FIELD,
+    POLICY,
+    SESSION_FIELD,
+)
 from gateway.edge.verdict_cache import LEVELS, cache_key
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.settings import Settings
@@ -129,9 +136,7 @@ def _values(site: Site, settings: Settings) -> dict[str, str]:
         "value_maps": "\n".join(_value_maps(("Authorization", "Cookie", *names))),
         "too_many_cookie_bytes": str(limits.cookie_bytes + 1),
         "own_cookies": f"{SESSION_COOKIE}|{LOGIN_COOKIE}",
-        "relayed_paths": "\n".join(
-            f'        "~^{_literal(path)}" yes;' for path in edge.relayed_paths
-        ),
+        "relayed_paths": "\n".join(_relayed_paths(edge.relayed_paths)),
         "let_in": LET_IN,
         "let_in_variable": LET_IN_FIELD.lower().replace("-", "_"),
         "session_cookie": SESSION_COOKIE,
@@ -176,6 +181,7 @@ def _values(site: Site, settings: Settings) -> dict[str, str]:
         "client_field": CLIENT_HEADER,
         "policy": POLICY,
         "session_field": SESSION_FIELD.decode(),
+        "door_field": DOOR_FIELD.decode(),
         "verdict_seconds": str(VERDICT_SECONDS),
         "verdict_cache_zone": "\n".join(_cache_zone(site, edge.verdict_cache_seconds)),
         "verdict_cache": "\n".join(_cache(origin.netloc, edge.verdict_cache_seconds)),
@@ -204,6 +210,14 @@ def _value_maps(names: Iterable[str]) -> Iterator[str]:
         yield f"        default $cps_fault_of_{following};"
         yield '        "~[\\x01-\\x08\\x0a-\\x1f\\x7f]" "400 control character in a header";'
         yield "    }"
+
+
+def _relayed_paths(paths: Iterable[str]) -> Iterator[str]:
+    yield "    map $uri $cps_by_relay_for_path {"
+    yield "        default $cps_by_relay_for_place;"
+    for path in paths:
+        yield f'        "~^{_literal(path)}" path;'
+    yield "    }"
 
 
 def _listen(site: Site) -> Iterator[str]:

@@ -88,12 +88,14 @@ class Court:
         finally:
             writer.close()
 
-    async def status(self, cookie: str, target: str = "/portal/program") -> int:
-        return int((await self.send(question(cookie, target))).split(b" ")[1])
+    async def status(self, cookie: str, door: str = "program") -> int:
+        return int((await self.send(question(cookie, door=door))).split(b" ")[1])
 
 
-def question(cookie: str, target: str = "/portal/program", more: str = "") -> bytes:
-    fields = f"Host: verdict\r\nx-cps-session: {cookie}\r\n{more}"
+def question(
+    cookie: str, target: str = "/portal", *, door: str = "program", more: str = ""
+) -> bytes:
+    fields = f"Host: verdict\r\nx-cps-session: {cookie}\r\nX-CPS-Door: {door}\r\n{more}"
     return f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode()
 
 
@@ -154,7 +156,7 @@ def test_whoever_has_no_session_is_not_let_in(tmp_path: Path, cookie: str) -> No
         court.log_in()
         assert await court.status(cookie) == 401
         # A person can be led to the login page.
-        assert await court.status(cookie, "/portal/page") == 403
+        assert await court.status(cookie, "page") == 403
 
     in_court(tmp_path, act)
 
@@ -259,11 +261,14 @@ def test_one_connection_carries_many_questions(tmp_path: Path) -> None:
     "raw",
     [
         pytest.param(b"nonsense\r\n\r\n", id="not HTTP"),
-        pytest.param(b"POST /portal/program HTTP/1.1\r\nx-cps-session: a\r\n\r\n", id="method"),
-        pytest.param(b"GET /portal/program HTTP/1.1\r\nHost: verdict\r\n\r\n", id="no cookie"),
-        pytest.param(question("a", "/other/program"), id="unknown rule"),
-        pytest.param(question("a", "/portal/program?x"), id="query"),
-        pytest.param(question("a", "/portal/program/"), id="another spelling"),
+        pytest.param(question("a").replace(b"GET", b"POST"), id="method"),
+        pytest.param(b"GET /portal HTTP/1.1\r\nX-CPS-Door: page\r\n\r\n", id="no cookie"),
+        pytest.param(b"GET /portal HTTP/1.1\r\nX-CPS-Session: a\r\n\r\n", id="no door"),
+        pytest.param(question("a", door="other"), id="unknown door"),
+        pytest.param(question("a", more="X-CPS-Door: page\r\n"), id="two doors"),
+        pytest.param(question("a", "/other"), id="unknown rule"),
+        pytest.param(question("a", "/portal?x"), id="query"),
+        pytest.param(question("a", "/portal/"), id="another spelling"),
         pytest.param(question("a", more="X-CPS-Session: b\r\n"), id="two cookies"),
         pytest.param(question("a", more="Upgrade: x\r\nConnection: upgrade\r\n"), id="upgrade"),
         pytest.param(question("é"), id="not ASCII"),
@@ -302,7 +307,7 @@ def test_no_bytes_make_a_permission_without_a_session(
         parser = verdict._Questions(court.verdicts)
         transport = RecordingTransport()
         parser.connection_made(transport)
-        for piece in (*pieces, b"GET /portal/page HTTP/1.1\r\nx-cps-session: " + cookie):
+        for piece in (*pieces, b"GET /portal HTTP/1.1\r\nx-cps-session: " + cookie):
             if not transport.is_closing():
                 parser.data_received(piece)
         parser.connection_lost(None)
