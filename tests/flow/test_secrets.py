@@ -27,7 +27,7 @@ from gateway.session.cookie import SESSION_COOKIE
 from tests.support import cards, pki, rogue
 from tests.support.browser import Browser, Page
 from tests.support.line import REVOKED_SERIAL, Line, running_line
-from tests.support.meddling import removed_after
+from tests.support.meddling import Meddle, MeddledTerminal, Transmit, sends_pin
 from tests.support.person import CANCEL, Person
 from tests.support.relay import RawServer, echo
 from tests.support.serving import ROOT, free_port, served_gateway, write_settings
@@ -93,6 +93,18 @@ def card(**changes: object) -> CardImage:
     return image
 
 
+def leaves_with_the_pin(terminal: MeddledTerminal) -> Meddle:
+    """Return: the card leaves once it has compared the PIN."""
+
+    def meddle(number: int, command: bytes, transmit: Transmit) -> bytes:
+        answer = transmit(command)
+        if sends_pin(command):
+            terminal.inner.remove()
+        return answer
+
+    return meddle
+
+
 class Day:
     """One day at a gateway: logins that go well and logins that do not."""
 
@@ -123,7 +135,7 @@ class Day:
         browser = self.browser()
         login = browser.open("/_cps/login")
         with self.line.desk(card(), entry=Person(RIGHT_PIN)) as desk:
-            desk.terminal.meddle = removed_after(desk.terminal, 24)
+            desk.terminal.meddle = leaves_with_the_pin(desk.terminal)
             browser.to_agent(login, desk.port).require_failed(ErrorCode.CARD_REMOVED)
 
     def go_wrong_at_the_gateway(self) -> None:
