@@ -83,7 +83,7 @@ def run_agent(
 
 def card_opener(
     settings: AgentSettings, *, virtual: bool
-) -> Callable[[CardConnection], ContactCard]:
+) -> Callable[[CardConnection, str | None], ContactCard]:
     """Return how cards are opened: what becomes of them, and where they are remembered.
 
     :param virtual: simulated cards come and go under the same number; they are not remembered.

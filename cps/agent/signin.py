@@ -104,7 +104,8 @@ class SignIn:
     """Everything that a sign-in needs, and the order in which it happens.
 
     :param terminal: the readers.
-    :param open_card: recognises the card behind a connection.
+    :param open_card: recognises the card behind a connection; it may be given the serial number of
+        one that was read there before and did not leave the reader since.
     :param entry: asks for the PIN.
     :param gateway_at: returns the gateway of an origin.
     :param watch: watches the card of a session from now on; does not wait for it.
@@ -115,7 +116,7 @@ class SignIn:
         self,
         *,
         terminal: CardTerminal,
-        open_card: Callable[[CardConnection], CPSCard],
+        open_card: Callable[[CardConnection, str | None], CPSCard],
         entry: PINEntry,
         gateway_at: Callable[[str], Gateway],
         watch: Callable[[CardLease], None],
@@ -127,6 +128,8 @@ class SignIn:
         self._gateway_at = gateway_at
         self._watch = watch
         self._clock = clock
+        self._last: tuple[ReaderState, str] | None = None
+        """The last card that signed: its reader as it was then, and its serial number."""
 
     def run(self, request: LoginRequest, progress: Progress) -> CompletedSignIn:
         """Sign in once.
@@ -187,6 +190,7 @@ class SignIn:
         card, place = self._open(progress)
         try:
             yield card, place
+            self._last = place, card.serial
         finally:
             card.close()
 
@@ -201,14 +205,25 @@ class SignIn:
 
     def _connect(self, place: ReaderState) -> tuple[CPSCard, ReaderState]:
         """Return the card in the reader, with all that is to be read of it."""
+        # Only a card that signs is taken for the same one the next time.
+        serial, self._last = self._known_serial(place), None
         with ExitStack() as failed:
             connection = self._terminal.connect(place.name)
             failed.callback(connection.close)
-            card = self._open_card(connection)
+            card = self._open_card(connection, serial)
             failed.callback(card.close)
             card.authentication_certificate()
             failed.pop_all()
             return card, place
+
+    def _known_serial(self, place: ReaderState) -> str | None:
+        """Return the serial number of the card in the reader, if it did not leave it since.
+
+        The reader's count of events tells, where it counts: on some systems it does not.
+        """
+        if self._last is None or place.events == 0 or self._last[0] != place:
+            return None
+        return self._last[1]
 
     def _await_card(self, progress: Progress, ends_at: float) -> ReaderState:
         """Return the reader that holds the one CPS card, waiting for it to come."""

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -181,7 +182,7 @@ def _own_seconds(kind: Kind) -> tuple[float, float]:
         cache = FolderCache(Path(folder) / "cards")
         sign_in = SignIn(
             terminal=MeddledTerminal(SoftwareCard(image, t0=kind.t0), timed),
-            open_card=lambda connection: open_card(connection, cache=cache),
+            open_card=partial(open_card, cache=cache),
             entry=Person(),
             gateway_at=lambda origin: _Gateway(),
             watch=lambda lease: None,

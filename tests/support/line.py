@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -29,6 +30,7 @@ from cps.agent.signin import Gateway, SignIn
 from cps.agent.workflow import WorkflowLimits
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken
+from cps.card.cache import CardCache
 from cps.card.recognise import open_card
 from cps.issuer.hierarchy import Hierarchy
 from cps.simulator.chip import SoftwareCard
@@ -113,6 +115,7 @@ class Line:
         banners: tuple[str, ...] = (),
         watched: bool = False,
         lease_gateway_at: Callable[[str], LeaseGateway] | None = None,
+        cache: CardCache | None = None,
     ) -> Iterator[Desk]:
         """Run an agent with a card in its reader and a person who knows the PIN.
 
@@ -121,6 +124,7 @@ class Line:
         :param watched: whether the agent watches the card of each session; else it is as if it
             was killed after the login.
         :param lease_gateway_at: where it tells of the card, instead of the real client.
+        :param cache: where the agent remembers cards, if it does.
         """
         image = image or cards.image()
         terminal = terminal or MeddledTerminal(SoftwareCard(image))
@@ -131,7 +135,7 @@ class Line:
         )
         sign_in = SignIn(
             terminal=terminal,
-            open_card=open_card,
+            open_card=partial(open_card, cache=cache),
             entry=entry,
             gateway_at=gateway_at or self.gateway_at,
             watch=presence.watch if watched else _look_away,

@@ -97,7 +97,7 @@ def test_real_cards_are_remembered_and_virtual_ones_are_not(
     terminal: SoftwareTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, virtual: bool
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    card = card_opener(AgentSettings(), virtual=virtual)(terminal.connect("Software reader"))
+    card = card_opener(AgentSettings(), virtual=virtual)(terminal.connect("Software reader"), None)
     card.authentication_certificate()
     kept = [path.name for path in tmp_path.rglob("*.json")]
     assert kept == ([] if virtual else [f"{cards.SERIAL}.json"])
@@ -114,7 +114,7 @@ def test_the_card_is_left_as_the_settings_say(
     terminal: SoftwareTerminal, policy: AfterSignature, status: bytes
 ) -> None:
     connection = terminal.connect("Software reader")
-    card = card_opener(AgentSettings(after_signature=policy), virtual=True)(connection)
+    card = card_opener(AgentSettings(after_signature=policy), virtual=True)(connection, None)
     card.sign(pins.PIN(bytearray(PIN, "ascii")), lambda certificate: b"message")
     assert connection.transmit(bytes.fromhex("0020000100")) == status
 

@@ -1,6 +1,7 @@
 """The order of a sign-in, and each way in which it ends."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,8 @@ class Desk:
         self.progress = FakeProgress()
         self.clock = FakeClock()
         self.opening: list[Exception] = []
+        self.known: list[str | None] = []
+        """The serial numbers with which the card was opened."""
         self.watched: list[CardLease] = []
 
     def sign_in(self) -> str:
@@ -108,7 +111,8 @@ class Desk:
             clock=self.clock,
         )
 
-    def _open(self, connection: object) -> FakeCard:
+    def _open(self, connection: object, serial: str | None) -> FakeCard:
+        self.known.append(serial)
         if self.opening:
             raise self.opening.pop(0)
         self.card.closed = False
@@ -400,6 +404,55 @@ def test_a_card_that_is_reset_twice_ends_the_sign_in(desk: Desk) -> None:
     with pytest.raises(CardResetError):
         desk.sign_in()
     assert all(connection.closed for connection in desk.terminal.connections)
+
+
+def opened_with(desk: Desk, *views: list[ReaderState]) -> list[str | None]:
+    """Return what is known of the card at each of several sign-ins with the same agent."""
+    work = desk.work()
+    for view in views:
+        desk.terminal.views = [view]
+        desk.person.answers = [RIGHT_PIN]
+        with suppress(CardError):
+            work.run(login_request(ORIGIN), desk.progress)
+    return desk.known
+
+
+def test_a_card_that_stays_in_its_reader_is_known_the_next_time(desk: Desk) -> None:
+    assert opened_with(desk, [INSERTED], [INSERTED]) == [None, desk.card.serial]
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param(replace(INSERTED, events=3), id="taken out and put in"),
+        pytest.param(replace(INSERTED, name="Other Reader"), id="in another reader"),
+        pytest.param(replace(INSERTED, atr=CPS4_ATR), id="another kind of card"),
+    ],
+)
+def test_a_card_that_moved_is_not_known(desk: Desk, then: ReaderState) -> None:
+    assert opened_with(desk, [INSERTED], [then]) == [None, None]
+
+
+def test_where_no_events_are_counted_no_card_is_known(desk: Desk) -> None:
+    uncounted = replace(INSERTED, events=0)
+    assert opened_with(desk, [uncounted], [uncounted]) == [None, None]
+
+
+@pytest.mark.parametrize("step", ["certificate", "tries", "sign"])
+def test_a_card_that_did_not_sign_is_not_known(desk: Desk, step: str) -> None:
+    desk.card.fails[step] = CardDataError("odd")
+    assert opened_with(desk, [INSERTED], [INSERTED]) == [None, None]
+
+
+def test_what_was_known_and_did_not_fit_is_forgotten(desk: Desk) -> None:
+    work = desk.work()
+    work.run(login_request(ORIGIN), desk.progress)
+    desk.card.fails["certificate"] = CardRemovedError("another card")
+    with pytest.raises(CardRemovedError):
+        work.run(login_request(ORIGIN), desk.progress)
+    desk.person.answers = [RIGHT_PIN]
+    work.run(login_request(ORIGIN), desk.progress)
+    assert desk.known == [None, desk.card.serial, None]
 
 
 def test_a_card_that_cannot_be_opened_claims_nothing(desk: Desk) -> None:
