@@ -1,11 +1,7 @@
 """The agent's pages: static, without script, form, frame or anything from elsewhere."""
 
-import hashlib
-from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from html import escape
-from string import Template
 
 from aiohttp import web
 
@@ -13,32 +9,9 @@ from cps.agent.checks import STATUS, Refusal, RefusedRequestError
 from cps.agent.texts import Words, words
 from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
+from cps.authtoken.look import PlainPage, plain_page_policy
 
 REFRESH_SECONDS = 1
-_STYLE = """
-:root { color-scheme: light dark; font: 1.125rem/1.5 system-ui, sans-serif; }
-body { max-width: 36rem; margin: 12vh auto 0; padding: 0 1.5rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; }
-.who, .code { opacity: 0.75; font-size: 0.9rem; }
-.banner { background: #b00020; color: #fff; padding: 0.5rem 1rem; font-weight: 600; }
-"""
-_PAGE = Template(
-    """<!DOCTYPE html>
-<html lang="$language">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-$refresh<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-$banners<p class="who">$who</p>
-<h1>$title</h1>
-<p>$sentence</p>
-$more</body>
-</html>
-"""
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +34,22 @@ class Pages:
 
     def waiting(self, stage: str, language: str) -> web.Response:
         """Return the page that says what is waited for, and asks again after a second."""
-        return self._page(200, words("agent", stage, language), language, refresh=True)
+        return self._page(
+            200, words("agent", stage, language), language, refresh_seconds=REFRESH_SECONDS
+        )
 
     def failed(self, failure: Failure, origin: str, language: str) -> web.Response:
         """Return the page that says why a sign-in failed, with the way back to the portal."""
-        more = [_paragraph(text("agent_page.code", language, code=failure.code.value))]
+        small = [text("agent_page.code", language, code=failure.code.value)]
         if failure.incident is not None:
-            more.append(
-                _paragraph(text("agent_page.incident", language, incident=failure.incident))
-            )
-        link = escape(text("agent_page.to_portal", language))
-        more.append(f'<p><a href="{escape(origin)}/" rel="noreferrer">{link}</a></p>\n')
-        said = words("error", failure.code, language)
-        return self._page(200, said, language, more="".join(more))
+            small.append(text("agent_page.incident", language, incident=failure.incident))
+        return self._page(
+            200,
+            words("error", failure.code, language),
+            language,
+            link=(f"{origin}/", text("agent_page.to_portal", language)),
+            small=small,
+        )
 
     def refused(self, error: RefusedRequestError, language: str) -> web.Response:
         """Return the page for a request that was refused."""
@@ -81,8 +57,8 @@ class Pages:
             said = words("agent", error.refusal, language)
         else:
             said = words("error", error.code, language)
-        more = _paragraph(text("agent_page.code", language, code=error.refusal.value))
-        response = self._page(STATUS[error.refusal], said, language, more=more)
+        small = [text("agent_page.code", language, code=error.refusal.value)]
+        response = self._page(STATUS[error.refusal], said, language, small=small)
         if error.refusal is Refusal.METHOD:
             response.headers["Allow"] = "GET"
         return response
@@ -96,30 +72,31 @@ class Pages:
         return _guarded(web.Response(status=303, headers={"Location": address}))
 
     def _page(
-        self, status: int, said: Words, language: str, *, refresh: bool = False, more: str = ""
+        self,
+        status: int,
+        said: Words,
+        language: str,
+        *,
+        refresh_seconds: int | None = None,
+        link: tuple[str, str] | None = None,
+        small: Sequence[str] = (),
     ) -> web.Response:
-        html = _PAGE.substitute(
+        page = PlainPage(
             language=language,
-            refresh=f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else "",
-            style=_STYLE,
-            title=escape(said.title),
-            sentence=escape(said.sentence),
-            banners="".join(
-                f'<p class="banner">{escape(text(key, language))}</p>\n' for key in self._banners
-            ),
-            who=escape(text("agent_page.name", language)),
-            more=more,
+            label=text("agent_page.name", language),
+            title=said.title,
+            sentence=said.sentence,
+            banners=[text(key, language) for key in self._banners],
+            link=link,
+            small=small,
+            refresh_seconds=refresh_seconds,
         )
-        return _guarded(web.Response(status=status, text=html, content_type="text/html"))
-
-
-def _paragraph(words: str) -> str:
-    return f'<p class="code">{escape(words)}</p>\n'
+        return _guarded(web.Response(status=status, text=page.html(), content_type="text/html"))
 
 
 def _guarded(response: web.Response) -> web.Response:
     """Return *response* with the headers that every answer carries, and the connection's end."""
-    response.headers["Content-Security-Policy"] = _content_security_policy()
+    response.headers["Content-Security-Policy"] = plain_page_policy()
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -127,12 +104,3 @@ def _guarded(response: web.Response) -> web.Response:
     response.headers["Server"] = "cps"
     response.force_close()
     return response
-
-
-@cache
-def _content_security_policy() -> str:
-    digest = b64encode(hashlib.sha256(_STYLE.encode("utf-8")).digest()).decode("ascii")
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )

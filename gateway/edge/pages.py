@@ -1,14 +1,12 @@
 """The relay's own answers: a page for a person, a problem document for a program."""
 
-import base64
-import hashlib
-import html
 import json
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from cps.authtoken.catalogue import best_language, text
+from cps.authtoken.look import PlainPage, plain_page_policy
 from gateway.edge.notices import Notice
 
 LOGIN_PATH = "/_cps/login"
@@ -18,25 +16,6 @@ SERVER_NAME = "cps-gateway"
 STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 CHALLENGE = "CPS"
 """The standard asks for a challenge with 401; no browser knows this one, so none opens a dialog."""
-
-_STYLE = (
-    "body{font:1.1rem/1.5 system-ui,sans-serif;color:#1b1b35;background:#f6f6f9;margin:0}"
-    "main{max-width:36rem;margin:12vh auto;padding:2rem;background:#fff;border-radius:.5rem}"
-    "h1{font-size:1.5rem;margin-top:0}a{color:#00509e}small{color:#595970}"
-    "body>p{margin:0;padding:.6rem;text-align:center;font-weight:700;background:#ffe9a8}"
-)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_PAGE = (
-    '<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width"><title>{title} · {label}</title>'
-    "<style>{style}</style></head><body>{banner}<main><h1>{title}</h1><p>{sentence}</p>"
-    '<p><a href="{link}">{link_text}</a></p><p><small>{incident}</small></p>'
-    "</main></body></html>\n"
-)
 
 
 def is_navigation(request: web.BaseRequest) -> bool:
@@ -111,7 +90,7 @@ class OwnPages:
         """Return the headers that no browser should do without."""
         fields = {
             hdrs.CACHE_CONTROL: "no-store",
-            "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+            "Content-Security-Policy": plain_page_policy(),
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Referrer-Policy": "no-referrer",
@@ -129,21 +108,15 @@ class OwnPages:
         """
         link = _link_of(notice)
         link_key = "edge_page.log_in" if link == LOGIN_PATH else "edge_page.to_portal"
-        values = {
-            "title": text(notice.title, language),
-            "label": self._label,
-            "sentence": text(notice.text, language, origin=self._origin),
-            "link_text": text(link_key, language),
-            "incident": text("edge_page.incident", language, incident=incident),
-        }
-        banner = f"<p>{html.escape(text('gateway_page.test', language))}</p>"
-        return _PAGE.format(
+        return PlainPage(
             language=language,
-            style=_STYLE,
-            link=link,
-            banner=banner if self._is_test else "",
-            **{name: html.escape(value) for name, value in values.items()},
-        )
+            label=self._label,
+            title=text(notice.title, language),
+            sentence=text(notice.text, language, origin=self._origin),
+            banners=[text("gateway_page.test", language)] if self._is_test else [],
+            link=(link, text(link_key, language)),
+            small=[text("edge_page.incident", language, incident=incident)],
+        ).html()
 
     def problem(self, notice: Notice, *, incident: str) -> str:
         """Return *notice* as a problem document. Source: RFC 9457 §3."""

@@ -6,7 +6,6 @@ Request → canonical target → session → the fields that may pass → portal
 import asyncio
 import json
 import logging
-import secrets
 import traceback
 from datetime import datetime
 from http import HTTPStatus
@@ -50,6 +49,7 @@ from gateway.errors import (
     StoreUnavailableError,
     UpstreamError,
 )
+from gateway.incident import new_incident
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash, read_cookie
 from gateway.session.model import Session, SessionStore
 from gateway.settings import Settings
@@ -173,7 +173,7 @@ class Relay:
 
     def refuse(self, request: web.BaseRequest, notice: Notice, detail: str) -> web.Response:
         """Return the answer that says *notice*, and log *detail* under the incident it shows."""
-        incident = secrets.token_hex(4).upper()
+        incident = new_incident()
         # Pages left open ask on for hours after their session ended.
         level = logging.DEBUG if notice is SESSION_REQUIRED else logging.INFO
         _log.log(

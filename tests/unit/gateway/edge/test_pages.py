@@ -8,6 +8,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from cps.authtoken.catalogue import LANGUAGES, text
 from gateway.edge import notices
+from gateway.edge.nginx.notices import quoted
 from gateway.edge.notices import INTERNAL, MALFORMED, NOT_FOUND, SESSION_REQUIRED, Notice
 from gateway.edge.pages import OwnPages, is_navigation
 
@@ -19,7 +20,7 @@ def _page(notice: Notice, language: str = "fr") -> str:
     request = make_mocked_request(
         "GET", "/", headers={"Sec-Fetch-Mode": "navigate", "Accept-Language": language}
     )
-    content = PAGES.answer(request, notice, incident="0A1B2C3D").body
+    content = PAGES.answer(request, notice, incident="0a1b-2c3d").body
     assert isinstance(content, bytes)
     return content.decode()
 
@@ -30,8 +31,18 @@ def test_every_notice_has_its_page(notice: Notice, language: str) -> None:
     page = _page(notice, language)
     assert text(notice.title, language) in page
     assert f'lang="{language}"' in page
-    assert "0A1B2C3D" in page
+    assert "0a1b-2c3d" in page
     assert "{" not in re.sub("<style>.*</style>", "", page)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: f"{notice.status:d} {notice.text}")
+def test_every_page_fits_into_one_word_of_a_configuration_of_nginx(
+    notice: Notice, language: str
+) -> None:
+    pages = OwnPages(label="P" * 64, origin=f"https://{'p' * 60}.example", is_test=True)
+    page = quoted(pages.page(notice, language, incident="0a1b-2c3d"))
+    assert len(page.encode()) < 4000, "nginx reads no word of more than 4096 bytes"
 
 
 def test_the_style_is_the_one_that_the_policy_allows() -> None:
