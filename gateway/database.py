@@ -14,7 +14,7 @@ from gateway.errors import ConfigurationError, StoreUnavailableError
 
 BUSY_SECONDS = 5
 """How long a statement waits for the lock of another process before it fails."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
 
 _RETRY_SECONDS = 0.01
@@ -41,6 +41,7 @@ _SCHEMA = (
         identity TEXT,
         code_hash BLOB UNIQUE,
         lease TEXT,
+        failure TEXT,
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
         code_expires_at INTEGER
@@ -68,9 +69,13 @@ _SCHEMA = (
     """CREATE TABLE ended (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         key BLOB NOT NULL,
+        national_id TEXT NOT NULL,
         reason TEXT NOT NULL,
-        ended_at INTEGER NOT NULL
+        ended_at INTEGER NOT NULL,
+        client TEXT,
+        recorded INTEGER NOT NULL
     ) STRICT""",
+    "CREATE INDEX ended_unrecorded ON ended (id) WHERE recorded = 0",
     "CREATE INDEX ended_by_age ON ended (ended_at)",
     "CREATE INDEX ended_by_key ON ended (key)",
     f"PRAGMA user_version = {SCHEMA_VERSION}",

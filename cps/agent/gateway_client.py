@@ -1,4 +1,4 @@
-"""The agent's three requests to a gateway, over connections of its own."""
+"""The agent's four requests to a gateway, over connections of its own."""
 
 import json
 import platform
@@ -15,6 +15,7 @@ import urllib3
 from cps.agent import VERSION
 from cps.agent.errors import SignInError
 from cps.agent.origins import is_loopback
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode, parse_object
 from cps.authtoken.frame import NONCE_BYTES
@@ -93,7 +94,7 @@ class Patience:
 
 LOGIN_PATIENCE = Patience(connect=10.0, read=20.0)
 LEASE_PATIENCE = Patience(connect=2.0, read=3.0)
-"""A message that does not arrive is sent anew, and soon."""
+"""For what a person or a card does not wait for; a message of a lease is sent anew, and soon."""
 
 
 class GatewayClient:
@@ -102,7 +103,7 @@ class GatewayClient:
     :param origin: the portal's, from the agent's own list.
     :param tls: how servers prove themselves.
     :param login: how long claim and token may take.
-    :param lease: how long a message about the card may take.
+    :param lease: how long a message about the card, or about its end, may take.
     """
 
     def __init__(
@@ -161,6 +162,16 @@ class GatewayClient:
             return _read_accepted(answer)
         except (ValueError, KeyError) as exc:
             raise _unreachable(f"token answered with {type(exc).__name__}: {exc}") from exc
+
+    def give_up(self, message: AbortMessage) -> None:
+        """Tell that a claimed login is over, and why.
+
+        :raises SignInError: where it did not arrive, or was refused; the login then ends with its
+            time.
+
+        Source: docs/reference/protocol.md, "A login given up".
+        """
+        self._exchange("/_cps/agent/abort", message.to_json(), self._lease)
 
     def tell(self, message: LeaseMessage) -> bool:
         """Send a message about the card and return whether the session still lives.

@@ -5,14 +5,9 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import (
-    decode_dss_signature,
-    encode_dss_signature,
-)
 
+from cps.authtoken import es256
 from cps.authtoken.encoding import b64url_decode, b64url_encode, parse_object
 from cps.authtoken.frame import require_origin
 from cps.authtoken.jwk import AgentKey
@@ -23,7 +18,6 @@ MAX_LEASE_MESSAGE_BYTES = 512
 MAX_COUNTER = 2**53 - 1
 """Largest whole number that every JSON parser reads exactly. Source: RFC 7493 §2.2."""
 _COUNTER_BYTES = 8
-_NUMBER_BYTES = 32
 _MEMBERS = frozenset({"lease", "counter", "event", "sig"})
 
 
@@ -51,7 +45,7 @@ class LeaseMessage:
     """1 to 2^53 - 1, higher in each message of a lease."""
     event: LeaseEvent
     signature: bytes
-    """64 bytes: r and s, each of 32 bytes, big-endian, as in RFC 7518 §3.4."""
+    """64 bytes; see :mod:`cps.authtoken.es256`."""
 
     @classmethod
     def signed(
@@ -70,8 +64,7 @@ class LeaseMessage:
         :raises ValueError: for an origin in another spelling.
         """
         message = lease_message(origin=origin, lease=lease, counter=counter, event=event)
-        r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-        signature = r.to_bytes(_NUMBER_BYTES, "big") + s.to_bytes(_NUMBER_BYTES, "big")
+        signature = es256.sign(key, message)
         return cls(lease=lease, counter=counter, event=event, signature=signature)
 
     @classmethod
@@ -100,7 +93,7 @@ class LeaseMessage:
             lease=require_lease_id(lease),
             counter=counter,
             event=event,
-            signature=_bytes("sig", signature, 2 * _NUMBER_BYTES),
+            signature=_bytes("sig", signature, es256.SIGNATURE_BYTES),
         )
 
     def to_json(self) -> bytes:
@@ -122,12 +115,7 @@ class LeaseMessage:
         message = lease_message(
             origin=origin, lease=self.lease, counter=self.counter, event=self.event
         )
-        r, s = self.signature[:_NUMBER_BYTES], self.signature[_NUMBER_BYTES:]
-        der = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
-        try:
-            key.public_key().verify(der, message, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as exc:
-            raise ValueError("the signature is not that of the lease's key") from exc
+        es256.require_signed(key, self.signature, message)
 
 
 def lease_message(*, origin: str, lease: str, counter: int, event: LeaseEvent) -> bytes:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum, unique
 from typing import Protocol
 
+from cps.authtoken.codes import ErrorCode
 from cps.authtoken.jwk import AgentKey
 from gateway.identity import VerifiedIdentity
 
@@ -90,8 +91,24 @@ class ChallengeStore(Protocol):
         :raises LoginRejectedError: RID_UNKNOWN (also where unclaimed), RID_EXPIRED or RID_USED.
         """
 
-    def fail(self, rid: str) -> None:
-        """Move any unfinished state to ``failed``."""
+    def fail(self, rid: str, code: ErrorCode | None = None) -> None:
+        """Move any unfinished state to ``failed``.
+
+        :param code: why, for the browser that began.
+        """
+
+    def claimant(self, rid: str) -> AgentKey | None:
+        """Return the key with which *rid* was claimed, ``None`` where no token is waited for."""
+
+    def abort(self, rid: str, agent_key: AgentKey, code: ErrorCode, *, now: datetime) -> None:
+        """Move ``claimed``, by *agent_key*, to ``failed``, once.
+
+        :param code: why, for the browser that began.
+        :raises LoginRejectedError: RID_UNKNOWN (also where unclaimed), RID_EXPIRED or RID_USED.
+        """
+
+    def failure(self, rid: str) -> ErrorCode | None:
+        """Return why *rid* failed, ``None`` where it did not or nobody said."""
 
     def complete(
         self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None

@@ -41,6 +41,7 @@ from gateway.settings import LoginSettings
 _KEYS = ("attempt:", "code:", "browser:", "attempts")
 _TARGET_KEYS = ("target:", "targets")
 _NO_LEASE = b""
+_UNSAID = b""
 
 # Times are microseconds since 1970. The first three of KEYS are beginnings of keys.
 _BEGIN = """#!lua
@@ -66,9 +67,12 @@ local function step(rid, from, to, now, latest_beginning)
 end
 
 -- Nothing follows this state: forget what only a further step would need.
-local function finish(rid, state)
+local function finish(rid, state, failure)
     local row = read(rid, 'pre_hash', 'code_hash')
     redis.call('HSET', ATTEMPT .. rid, 'state', state)
+    if failure and failure ~= '' then
+        redis.call('HSET', ATTEMPT .. rid, 'failure', failure)
+    end
     redis.call('HDEL', ATTEMPT .. rid, 'nonce', 'agent_key', 'identity', 'code_hash', 'lease')
     redis.call('ZREM', BROWSER .. row[1], rid)
     if row[2] then
@@ -131,11 +135,35 @@ return {{1}}
 """)
 
 _FAIL = Script(f"""{_BEGIN}
-local rid = ARGV[1]
+local rid, failure = unpack(ARGV)
 local state = read(rid, 'state')[1]
 if state and state ~= 'used' and state ~= 'failed' then
-    finish(rid, 'failed')
+    finish(rid, 'failed', failure)
 end
+""")
+
+_CLAIMANT = Script(f"""{_BEGIN}
+local row = read(ARGV[1], 'run', 'state', 'agent_key')
+return row[1] == run and row[2] == 'claimed' and {{row[3]}} or {{}}
+""")
+
+_ABORT = Script(f"""{_BEGIN}
+local rid, now, latest_beginning, agent_key, failure = unpack(ARGV)
+local row = read(rid, 'state', 'agent_key')
+if row[1] == 'claimed' and row[2] ~= agent_key then
+    return {{0, row[1]}}
+end
+local refusal = step(rid, 'claimed', 'failed', now, latest_beginning)
+if refusal then
+    return refusal
+end
+finish(rid, 'failed', failure)
+return {{1}}
+""")
+
+_FAILURE = Script(f"""{_BEGIN}
+local row = read(ARGV[1], 'run', 'failure')
+return row[1] == run and row[2] and {{row[2]}} or {{}}
 """)
 
 _REDEEM = Script(f"""{_BEGIN}
@@ -235,8 +263,20 @@ class RedisChallengeStore:
         found = self._run(_TAKE, rid, *_times(now))
         return _challenge(rid, _done(rid, found, ChallengeState.CLAIMED))
 
-    def fail(self, rid: str) -> None:
-        self._run(_FAIL, rid)
+    def fail(self, rid: str, code: ErrorCode | None = None) -> None:
+        self._run(_FAIL, rid, code or _UNSAID)
+
+    def claimant(self, rid: str) -> AgentKey | None:
+        found = self._run(_CLAIMANT, rid)
+        return agent_key_from_text(found[0]) if found else None
+
+    def abort(self, rid: str, agent_key: AgentKey, code: ErrorCode, *, now: datetime) -> None:
+        found = self._run(_ABORT, rid, *_times(now), agent_key_to_text(agent_key), code)
+        _done(rid, found, ChallengeState.CLAIMED)
+
+    def failure(self, rid: str) -> ErrorCode | None:
+        found = self._run(_FAILURE, rid)
+        return ErrorCode(found[0].decode()) if found else None
 
     def complete(
         self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None

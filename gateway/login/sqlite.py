@@ -133,15 +133,37 @@ class SQLiteChallengeStore:
             raise self._refusal(rid, ChallengeState.CLAIMED)
         return _challenge(rows[0])
 
-    def fail(self, rid: str) -> None:
+    def fail(self, rid: str, code: ErrorCode | None = None) -> None:
         with self._database.transaction() as connection:
             failed = connection.execute(
-                "UPDATE challenges SET state = 'failed'"  # noqa: S608 - a constant
+                "UPDATE challenges SET state = 'failed', failure = ?"  # noqa: S608 - a constant
                 f" WHERE rid = ? AND state IN {_UNFINISHED}",
-                (rid,),
+                (code, rid),
             )
             if failed.rowcount:
                 connection.execute(_WIPE, (rid,))
+
+    def claimant(self, rid: str) -> AgentKey | None:
+        rows = self._database.execute(
+            "SELECT agent_key FROM challenges WHERE rid = ? AND state = 'claimed'", (rid,)
+        )
+        return agent_key_from_text(rows[0]["agent_key"]) if rows else None
+
+    def abort(self, rid: str, agent_key: AgentKey, code: ErrorCode, *, now: datetime) -> None:
+        with self._database.transaction() as connection:
+            failed = connection.execute(
+                "UPDATE challenges SET state = 'failed', failure = ? WHERE rid = ?"
+                " AND state = 'claimed' AND agent_key = ? AND expires_at > ? AND created_at <= ?",
+                (code, rid, agent_key_to_text(agent_key), *_times(now)),
+            )
+            if failed.rowcount:
+                connection.execute(_WIPE, (rid,))
+        if not failed.rowcount:
+            raise self._refusal(rid, ChallengeState.CLAIMED)
+
+    def failure(self, rid: str) -> ErrorCode | None:
+        code = self._row(rid)["failure"]
+        return None if code is None else ErrorCode(code)
 
     def complete(
         self, rid: str, identity: VerifiedIdentity, *, now: datetime, lease: str | None = None

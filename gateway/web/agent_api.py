@@ -1,7 +1,8 @@
-"""What the agent asks: claim a login, hand in what the card signed, say whether it is there."""
+"""What the agent asks: claim a login, hand in what the card signed or give up, keep the lease."""
 
 from flask import Blueprint, Response, g, jsonify
 
+from cps.authtoken.abort import MAX_ABORT_MESSAGE_BYTES, AbortMessage
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode, parse_object
 from cps.authtoken.lease import MAX_LEASE_MESSAGE_BYTES, LeaseMessage
@@ -16,15 +17,16 @@ from gateway.web.claim import (
     Claim,
     version_numbers,
 )
+from gateway.web.failures import explain
 from gateway.web.inbound import client_address, read_body, read_members, require_program
 from gateway.web.parts import Parts
 from gateway.web.session_pages import record_end
 
 
 def agent_api(parts: Parts) -> Blueprint:
-    """Return the three requests of the agent; no browser and no cookie has a part in them.
+    """Return the four requests of the agent; no browser and no cookie has a part in them.
 
-    Source: docs/reference/protocol.md, "Agent to gateway" and "The lease".
+    Source: docs/reference/protocol.md, "Agent to gateway", "A login given up" and "The lease".
     """
     api = Blueprint("agent", __name__, url_prefix="/_cps/agent")
     desk = LeaseDesk(
@@ -84,10 +86,32 @@ def agent_api(parts: Parts) -> Blueprint:
             granted = desk.grant(challenge.agent_key, now=now)
             code = parts.challenges.complete(sent.rid, identity, lease=granted, now=now)
             _record_accepted(parts, sent, identity)
-        except Exception:
-            parts.challenges.fail(sent.rid)
+        except Exception as exc:
+            parts.challenges.fail(sent.rid, explain(exc).code)
             raise
         return jsonify({"code": code, "lease": desk.terms(granted)})
+
+    @api.post("/abort")
+    def abort() -> Response:
+        """End the login whose card or person said no, for the reason that its claimant gives."""
+        raw = read_body(max_bytes=MAX_ABORT_MESSAGE_BYTES)
+        try:
+            message = AbortMessage.parse(raw)
+        except ValueError as exc:
+            raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+        g.rid = message.rid
+        claimant = parts.challenges.claimant(message.rid)
+        if claimant is None:
+            raise LoginRejectedError(ErrorCode.RID_UNKNOWN, "no login that waits for a token")
+        try:
+            message.require_signed_by(claimant, origin=parts.settings.portal.origin)
+        except ValueError as exc:
+            raise LoginRejectedError(ErrorCode.SIG_INVALID, str(exc)) from exc
+        parts.challenges.abort(message.rid, claimant, message.code, now=parts.clock())
+        parts.audit.record(
+            "login_aborted", rid=message.rid, reason=message.code, client=client_address()
+        )
+        return jsonify({"ended": True})
 
     @api.post("/lease")
     def lease() -> Response:
@@ -121,7 +145,7 @@ def _fail_named_login(parts: Parts, raw: bytes) -> None:
     except ValueError:
         return
     g.rid = rid
-    parts.challenges.fail(rid)
+    parts.challenges.fail(rid, ErrorCode.TOKEN_MALFORMED)
 
 
 def _record_accepted(parts: Parts, token: AuthToken, identity: VerifiedIdentity) -> None:

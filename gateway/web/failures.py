@@ -26,6 +26,7 @@ _DECISIONS: Mapping[str | None, str] = MappingProxyType(
     {
         "agent.claim": "login_refused",
         "agent.token": "login_refused",
+        "agent.abort": "abort_refused",
         "login.callback": "login_refused",
         "agent.lease": "lease_refused",
     }

@@ -93,7 +93,10 @@ def login_pages(parts: Parts) -> Blueprint:
             if not _has_session(parts):
                 raise
             state = ChallengeState.USED
-        return jsonify({"state": state})
+        answer = {"state": state.value}
+        if state is ChallengeState.FAILED and (code := parts.challenges.failure(_rid())):
+            answer["code"] = code
+        return jsonify(answer)
 
     @pages.get("/callback")
     def callback() -> Response:
@@ -149,11 +152,15 @@ def _code() -> str:
     return values[0]
 
 
-def _login_state(parts: Parts) -> ChallengeState:
+def _rid() -> str:
     try:
-        rid = require_rid(request.args.get("r", ""))
+        return require_rid(request.args.get("r", ""))
     except ValueError as exc:
         raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+
+
+def _login_state(parts: Parts) -> ChallengeState:
+    rid = _rid()
     cookie = login_cookie(parts)
     if cookie is None:
         raise LoginRejectedError(ErrorCode.COOKIE_MISSING, "status without the login cookie")

@@ -24,6 +24,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "/_cps/login": "login",
         "/_cps/agent/claim": "claim",
         "/_cps/agent/token": "token",
+        # A claim ends in one of the two.
+        "/_cps/agent/abort": "token",
         "/_cps/agent/lease": "lease",
     }
 )

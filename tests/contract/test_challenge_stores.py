@@ -7,9 +7,11 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode, b64url_encode
+from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import require_rid
 from gateway.errors import LoginRejectedError
 from gateway.login.challenge import ChallengeState, ChallengeStore
@@ -293,6 +295,66 @@ def test_a_finished_attempt_cannot_fail(store: ChallengeStore) -> None:
     assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.USED
 
 
+@pytest.mark.parametrize("code", [ErrorCode.CERT_REVOKED, None], ids=["said", "unsaid"])
+def test_a_failure_keeps_its_reason(store: ChallengeStore, code: ErrorCode | None) -> None:
+    rid = taken(store)
+    store.fail(rid, code)
+    store.fail(rid, ErrorCode.INTERNAL)
+    assert store.failure(rid) is code
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        pytest.param(new, id="new"),
+        pytest.param(taken, id="taken"),
+        pytest.param(verified, id="verified"),
+        pytest.param(used, id="used"),
+        pytest.param(failed, id="failed"),
+    ],
+)
+def test_only_a_claimed_attempt_has_a_claimant_who_can_give_up(
+    store: ChallengeStore, prepare: Callable[[ChallengeStore], str]
+) -> None:
+    rid = prepare(store)
+    before = store.state(rid, BROWSER, now=MOMENT)
+    assert store.claimant(rid) is None
+    refusal(lambda: store.abort(rid, KEY, ErrorCode.PIN_WRONG, now=MOMENT))
+    assert store.state(rid, BROWSER, now=MOMENT) is before
+    assert store.failure(rid) is None
+
+
+def test_a_claimant_gives_up_once(store: ChallengeStore) -> None:
+    rid = claimed(store)
+    assert store.claimant(rid) == KEY
+    store.abort(rid, KEY, ErrorCode.PIN_CANCELLED, now=at(1))
+    assert store.state(rid, BROWSER, now=at(1)) is ChallengeState.FAILED
+    assert store.failure(rid) is ErrorCode.PIN_CANCELLED
+    assert not store.knows_browser(BROWSER, now=at(1))
+    assert (
+        refusal(lambda: store.abort(rid, KEY, ErrorCode.PIN_WRONG, now=at(1))) is ErrorCode.RID_USED
+    )
+    assert refusal(lambda: store.take(rid, now=at(1))) is ErrorCode.RID_USED
+
+
+@pytest.mark.parametrize("seconds", [180, -61], ids=["expired", "clock far back"])
+def test_giving_up_has_its_time(store: ChallengeStore, seconds: int) -> None:
+    rid = claimed(store)
+    give_up = partial(store.abort, rid, KEY, ErrorCode.PIN_WRONG, now=at(seconds))
+    assert refusal(give_up) is ErrorCode.RID_EXPIRED
+
+
+def test_another_key_gives_nothing_up(store: ChallengeStore) -> None:
+    rid = claimed(store)
+    other = AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
+    refusal(lambda: store.abort(rid, other, ErrorCode.PIN_WRONG, now=MOMENT))
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.CLAIMED
+
+
+def test_nobody_claimed_an_unknown_attempt(store: ChallengeStore) -> None:
+    assert store.claimant(UNKNOWN_RID) is None
+
+
 def test_a_failure_makes_the_code_void(store: ChallengeStore) -> None:
     rid = taken(store)
     code = store.complete(rid, DOCTOR, now=MOMENT)
@@ -391,6 +453,9 @@ def _race(place: StorePlace, step: str, subjects: list[str], together: Barrier) 
         steps: dict[str, Callable[[str], object]] = {
             "claim": lambda rid: store.claim(rid, key, now=MOMENT),
             "take": lambda rid: store.take(rid, now=MOMENT),
+            "abort": lambda rid: store.abort(
+                rid, store.claimant(rid) or key, ErrorCode.PIN_WRONG, now=MOMENT
+            ),
             "complete": lambda rid: store.complete(rid, DOCTOR, now=MOMENT),
             "redeem": lambda code: store.redeem(code, BROWSER, now=MOMENT),
         }
@@ -405,6 +470,7 @@ def _race(place: StorePlace, step: str, subjects: list[str], together: Barrier) 
     [
         pytest.param("claim", new, id="claim"),
         pytest.param("take", claimed, id="take"),
+        pytest.param("abort", claimed, id="abort"),
         pytest.param("complete", taken, id="complete"),
         pytest.param("redeem", lambda s: s.complete(taken(s), DOCTOR, now=MOMENT), id="redeem"),
     ],

@@ -14,6 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from cps.authtoken.abort import AbortMessage
+from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.lease import LeaseEvent, LeaseMessage
@@ -143,6 +145,11 @@ class FakedGateway:
     def hand_in(self, rid: str) -> TestResponse:
         """Hand in a token of the right form for *rid*."""
         return self.post_json("/_cps/agent/token", login_token(rid).to_json())
+
+    def give_up(self, rid: str, code: ErrorCode) -> TestResponse:
+        """Give *rid* up as the agent that claimed it does."""
+        message = AbortMessage.signed(_private_key(), origin=ORIGIN, rid=rid, code=code)
+        return self.post_json("/_cps/agent/abort", message.to_json())
 
     def code_for(self, rid: str) -> str:
         """Do the agent's part for *rid* and return the one-time code."""

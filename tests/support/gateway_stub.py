@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
@@ -22,6 +23,7 @@ from cps.authtoken.token import AuthToken
 CLAIM = "/_cps/agent/claim"
 TOKEN = "/_cps/agent/token"
 LEASE = "/_cps/agent/lease"
+ABORT = "/_cps/agent/abort"
 TERMS = {"id": "AAECAwQFBgcICQoLDA0ODw", "heartbeat": 20, "grace": 60}
 
 
@@ -45,6 +47,7 @@ class GatewayStub:
     :ivar change: members that replace those of a right claim answer.
     :ivar lease: the lease that comes with the code.
     :ivar heard: each message about the lease, its signature checked.
+    :ivar aborted: each login given up, its signature checked.
     :ivar requests: path, headers and body of each request seen.
     """
 
@@ -57,6 +60,7 @@ class GatewayStub:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.lease: dict[str, object] | None = None
         self.heard: list[LeaseMessage] = []
+        self.aborted: list[AbortMessage] = []
         self._key: AgentKey | None = None
 
     def paths(self) -> list[str]:
@@ -67,7 +71,12 @@ class GatewayStub:
         instead = self.instead.get(path)
         if instead is not None:
             return instead() if callable(instead) else instead
-        return {CLAIM: self._claim, TOKEN: self._token, LEASE: self._hear}[path](body)
+        return {
+            CLAIM: self._claim,
+            TOKEN: self._token,
+            LEASE: self._hear,
+            ABORT: self._abort,
+        }[path](body)
 
     def _claim(self, body: bytes) -> Answer:
         members = json.loads(body)
@@ -86,6 +95,13 @@ class GatewayStub:
             }
             | self.change
         )
+
+    def _abort(self, body: bytes) -> Answer:
+        message = AbortMessage.parse(body)
+        assert self._key is not None
+        message.require_signed_by(self._key, origin=self.origin)
+        self.aborted.append(message)
+        return Answer.of({"ended": True})
 
     def _token(self, body: bytes) -> Answer:
         token = AuthToken.parse(body)

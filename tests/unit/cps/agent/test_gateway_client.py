@@ -1,4 +1,4 @@
-"""The three requests to a gateway, against a real HTTP server that may misbehave."""
+"""The four requests to a gateway, against a real HTTP server that may misbehave."""
 
 import ipaddress
 import json
@@ -31,6 +31,7 @@ from cps.agent.gateway_client import (
     proxy_for,
 )
 from cps.atr import CPS3_CONTACT_ATR
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
@@ -38,6 +39,7 @@ from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken, CardDescription
 from tests.support import pki
 from tests.support.gateway_stub import (
+    ABORT,
     CLAIM,
     LEASE,
     TERMS,
@@ -74,6 +76,7 @@ def gateway(running: GatewayStub) -> GatewayStub:
     running.change = {}
     running.lease = None
     running.heard.clear()
+    running.aborted.clear()
     return running
 
 
@@ -373,6 +376,18 @@ def test_a_refused_message_has_the_gateways_code(
     gateway.instead[LEASE] = Answer.of({"error": "sig_invalid", "ref": "ABCD2345"}, status=403)
     message = lease_message(gateway, LeaseEvent.PRESENT)
     assert refused(lambda: client.tell(message)).code is ErrorCode.SIG_INVALID
+
+
+def test_a_login_given_up_is_told_with_its_reason(
+    gateway: GatewayStub, client: GatewayClient
+) -> None:
+    client.claim(RID, KEY)
+    sent = AbortMessage.signed(
+        PRIVATE_KEY, origin=gateway.origin, rid=RID, code=ErrorCode.PIN_BLOCKED
+    )
+    client.give_up(sent)
+    assert gateway.aborted == [sent]
+    assert gateway.paths() == [CLAIM, ABORT]
 
 
 def test_a_gateway_that_is_not_there_is_unreachable() -> None:

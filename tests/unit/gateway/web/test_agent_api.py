@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
+from cps.authtoken.abort import MAX_ABORT_MESSAGE_BYTES
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode
 from cps.authtoken.lease import MAX_LEASE_MESSAGE_BYTES
@@ -33,6 +34,7 @@ from tests.support.gateway_fakes import (
 CLAIM = "/_cps/agent/claim"
 TOKEN = "/_cps/agent/token"
 LEASE = "/_cps/agent/lease"
+ABORT = "/_cps/agent/abort"
 UNKNOWN_RID = "A" * 22
 
 
@@ -167,7 +169,9 @@ def test_claim_that_is_not_strict_json_is_refused(gateway: FakedGateway, body: b
 
 # --- every request -------------------------------------------------------------------------------
 
-every = pytest.mark.parametrize("path", [CLAIM, TOKEN, LEASE], ids=["claim", "token", "lease"])
+every = pytest.mark.parametrize(
+    "path", [CLAIM, TOKEN, LEASE, ABORT], ids=["claim", "token", "lease", "abort"]
+)
 
 
 @every
@@ -229,6 +233,7 @@ LIMITS = pytest.mark.parametrize(
         pytest.param(CLAIM, MAX_CLAIM_BYTES, id="claim"),
         pytest.param(TOKEN, MAX_TOKEN_BYTES, id="token"),
         pytest.param(LEASE, MAX_LEASE_MESSAGE_BYTES, id="lease"),
+        pytest.param(ABORT, MAX_ABORT_MESSAGE_BYTES, id="abort"),
     ],
 )
 

@@ -28,6 +28,7 @@ def test_routes_are_exactly_those_of_the_protocol(gateway: FakedGateway) -> None
         ("/_cps/callback", "GET"),
         ("/_cps/agent/claim", "POST"),
         ("/_cps/agent/token", "POST"),
+        ("/_cps/agent/abort", "POST"),
         ("/_cps/agent/lease", "POST"),
         ("/_cps/session", "GET"),
         ("/_cps/logout", "GET"),
