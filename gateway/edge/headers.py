@@ -109,7 +109,7 @@ def passed_request_fields(fields: RawFields) -> Fields:
         if _NAME.fullmatch(key)
         and key.lower() not in named
         and not is_withheld(key.lower())
-        and not _logs_connection_in(key.lower(), value)
+        and not logs_connection_in(key.lower(), value)
     ]
 
 
@@ -124,6 +124,17 @@ def is_withheld(name: str) -> bool:
         or name in _CLAIMS
         or name.startswith(_CLAIM_PREFIXES)
     )
+
+
+def withheld_pattern() -> str:
+    """Return a regular expression that matches the names of :func:`is_withheld` and odd spellings.
+
+    For proxies that remove fields by a pattern: it stands in RE2, PCRE and Go alike, matches whole
+    names in lower case, and leaves out what every proxy writes anew (lengths, Host, Cookie).
+    """
+    names = sorted(_CLAIMS | {"proxy-authorization", "proxy-connection"})
+    prefixes = "|".join(f"{prefix}.*" for prefix in _CLAIM_PREFIXES)
+    return f"^(?:.*[^a-z0-9-].*|{'|'.join(names)}|{prefixes})$"
 
 
 def control_plane_fields(fields: Sequence[tuple[bytes, bytes]], *, host: str, peer: str) -> Fields:
@@ -157,14 +168,19 @@ def portal_fields(
     :param scheme: ``https`` or ``http``, as browsers know it.
     :param peer: address of the browser.
     """
-    cookies = [kept for v in values_of(b"cookie", fields) if (kept := strip_cookies(v)) is not None]
     return [
         ("Host", host),
         *passed_request_fields(fields),
-        *([("Cookie", "; ".join(cookies))] if cookies else []),
-        *_route_fields(host=host, scheme=scheme, peer=peer),
+        *passed_cookies(fields),
+        *route_fields(host=host, scheme=scheme, peer=peer),
         *identity_fields(session, assertion),
     ]
+
+
+def passed_cookies(fields: RawFields) -> Fields:
+    """Return the one Cookie field that the portal may see: none of the gateway's, or no field."""
+    cookies = [kept for v in values_of(b"cookie", fields) if (kept := strip_cookies(v)) is not None]
+    return [("Cookie", "; ".join(cookies))] if cookies else []
 
 
 def identity_fields(session: Session, assertion: str) -> Fields:
@@ -237,7 +253,7 @@ def _named_by_connection(fields: Iterable[tuple[str, bytes]]) -> frozenset[str]:
     )
 
 
-def _logs_connection_in(name: str, value: bytes) -> bool:
+def logs_connection_in(name: str, value: bytes) -> bool:
     """Return whether a field logs its connection in at the portal, and not its request alone.
 
     Connections to the portal are shared: the next person's request would be taken for this one's.
@@ -248,7 +264,7 @@ def _logs_connection_in(name: str, value: bytes) -> bool:
     return name == "authorization" and scheme in _CONNECTION_BOUND_SCHEMES
 
 
-def _route_fields(*, host: str, scheme: str, peer: str) -> Fields:
+def route_fields(*, host: str, scheme: str, peer: str) -> Fields:
     """Say how the request came, in the standard's form and in the customary one.
 
     Source: RFC 7239 §4 and §6 (an IPv6 address stands in brackets and quotes).

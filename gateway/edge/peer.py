@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.edge.headers import CLIENT_HEADER, values_of
+from gateway.edge.headers import values_of
 
+FORWARDED_FOR = b"x-forwarded-for"
+"""Holds that address where a proxy stands in front, in lower case."""
 PeerOf = Callable[[web.BaseRequest], str]
 """Returns the IP address of a request's browser, empty where nobody knows it."""
 
@@ -17,8 +19,11 @@ def peer_of_connection(request: web.BaseRequest) -> str:
 
 
 def peer_named_by_front(request: web.BaseRequest) -> str:
-    """Return whom our own nginx names, on a socket that nobody else can reach."""
-    values = values_of(CLIENT_HEADER.lower().encode(), request.raw_headers)
+    """Return whom the proxy in front names, on a listener that only such a proxy asks.
+
+    It writes the field anew; a second address would be one that somebody else put there.
+    """
+    values = values_of(FORWARDED_FOR, request.raw_headers)
     try:
         (value,) = values
         return str(ipaddress.ip_address(value))

@@ -33,7 +33,7 @@ def site(folder: Path, **changes: object) -> Site:
     """Return a site whose sockets are in *folder* and that listens there."""
     values: dict[str, object] = {
         "folder": folder,
-        "listen": f"unix:{folder / 'listen'}",
+        "listen": (f"unix:{folder / 'listen'}",),
         "tls": None,
         "portal": "127.0.0.1:9",
         "portal_tls": None,
@@ -42,6 +42,7 @@ def site(folder: Path, **changes: object) -> Site:
         "control_socket": folder / "control.sock",
         "relay_socket": folder / "relay.sock",
         "connections": 256,
+        "refusal_log": "/dev/stdout",
         "user": "root" if Path("/proc/self").stat().st_uid == 0 else None,
     }
     return Site(**{**values, **changes})  # type: ignore[arg-type]  # the names are checked at run time

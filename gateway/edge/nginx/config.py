@@ -67,8 +67,8 @@ class Site:
 
     folder: Path
     """Where nginx keeps what it writes."""
-    listen: str
-    """What follows ``listen`` in the configuration."""
+    listen: tuple[str, ...]
+    """What follows ``listen`` in the configuration, once for each address."""
     tls: tuple[Path, Path] | None
     """Certificate and key."""
     portal: str
@@ -84,6 +84,8 @@ class Site:
     """Connections of one worker, of all kinds."""
     user: str | None
     """Whose the workers are, where nginx is started by root."""
+    refusal_log: str
+    """Where a line for each refused request goes."""
 
 
 def write_configuration(site: Site, settings: Settings) -> str:
@@ -91,8 +93,21 @@ def write_configuration(site: Site, settings: Settings) -> str:
 
     :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
     """
-    template = resources.files("gateway.edge.nginx").joinpath("templates/nginx.conf")
-    return _fill(template.read_text(encoding="utf-8"), _values(site, settings))
+    values = {**_process_values(site, settings), "site": write_site(site, settings)}
+    return _fill(_template("nginx.conf"), values)
+
+
+def write_site(site: Site, settings: Settings) -> str:
+    """Return what stands in nginx's ``http`` block: the guard, the verdict and the portal.
+
+    :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
+    """
+    return _fill(_template("site.conf"), _site_values(site, settings))
+
+
+def _template(name: str) -> str:
+    place = resources.files("gateway.edge.nginx").joinpath("templates", name)
+    return place.read_text(encoding="utf-8")
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
@@ -108,7 +123,17 @@ def _fill(template: str, values: dict[str, str]) -> str:
     return text
 
 
-def _values(site: Site, settings: Settings) -> dict[str, str]:
+def _process_values(site: Site, settings: Settings) -> dict[str, str]:
+    return {
+        "user": f"user {site.user};" if site.user else "",
+        "folder": str(site.folder),
+        "workers": str(settings.edge.workers or "auto"),
+        "connections": str(site.connections),
+        "descriptors": str(2 * site.connections),
+    }
+
+
+def _site_values(site: Site, settings: Settings) -> dict[str, str]:
     origin = urlsplit(settings.portal.origin)
     pages = OwnPages(
         label=settings.portal.label,
@@ -118,11 +143,8 @@ def _values(site: Site, settings: Settings) -> dict[str, str]:
     limits, edge = settings.limits, settings.edge
     names = passed_fields(edge.passed_fields)
     return {
-        "user": f"user {site.user};" if site.user else "",
         "folder": str(site.folder),
-        "workers": str(edge.workers or "auto"),
-        "connections": str(site.connections),
-        "descriptors": str(2 * site.connections),
+        "refusal_log": site.refusal_log,
         "header_bytes": str(limits.header_bytes),
         "body_bytes": str(limits.body_bytes),
         "header_seconds": str(HEADER_SECONDS),
@@ -222,10 +244,10 @@ def _relayed_paths(paths: Iterable[str]) -> Iterator[str]:
 
 def _listen(site: Site) -> Iterator[str]:
     if site.tls is None:
-        yield f"        listen {site.listen};"
+        yield from (f"        listen {each};" for each in site.listen)
         return
     certificate, key = site.tls
-    yield f"        listen {site.listen} ssl http2;"
+    yield from (f"        listen {each} ssl http2;" for each in site.listen)
     yield f"        ssl_certificate {quoted(str(certificate))};"
     yield f"        ssl_certificate_key {quoted(str(key))};"
     yield "        ssl_protocols TLSv1.2 TLSv1.3;"

@@ -66,7 +66,7 @@ class NginxEngine:
 
     @property
     def address(self) -> str:
-        return self._site.listen
+        return self._site.listen[0]
 
     async def start(self) -> None:
         shutil.rmtree(self._site.folder, ignore_errors=True)
@@ -144,7 +144,7 @@ def site_of(
     host = f"[{listen.address}]" if ":" in listen.address else listen.address
     return Site(
         folder=folder,
-        listen=f"{host}:{listen.port}",
+        listen=(f"{host}:{listen.port}",),
         tls=(
             None
             if listen.tls_certificate is None or listen.tls_key is None
@@ -160,6 +160,7 @@ def site_of(
         # Its workers would be somebody's who cannot enter the folder; root's they are only where
         # the whole gateway is run by root.
         user="root" if os.geteuid() == 0 else None,
+        refusal_log="/dev/stdout",
     )
 
 

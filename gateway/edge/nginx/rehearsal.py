@@ -162,7 +162,7 @@ class _Stage:
             stand_in.heads.clear()
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(
-                self.site.listen.removeprefix("unix:")
+                self.site.listen[0].removeprefix("unix:")
             )
             try:
                 writer.write(raw)
@@ -197,7 +197,7 @@ async def rehearse(program: Path, site: Site, settings: Settings) -> None:
     trial = replace(
         site,
         folder=folder,
-        listen=f"unix:{folder / 'web'}",
+        listen=(f"unix:{folder / 'web'}",),
         tls=None,
         portal=f"unix:{folder / 'app'}",
         portal_tls=None,

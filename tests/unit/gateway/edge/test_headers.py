@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from gateway.edge.headers import (
     portal_fields,
     text_of,
     values_of,
+    withheld_pattern,
     without_handshake,
 )
 from gateway.errors import UpstreamError
@@ -214,3 +216,19 @@ def test_an_uncertain_length_is_no_answer(values: list[bytes]) -> None:
 def test_a_handshake_is_made_anew_on_each_side() -> None:
     fields = [("Sec-WebSocket-Key", "x"), ("Origin", "o"), ("sec-websocket-extensions", "y")]
     assert without_handshake(fields) == [("Origin", "o")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x_cps_subject", "x.cps.subject", "x-cps-subject", "x~cps~subject", "forwarded", "x-real-ip",
+     "x-forwarded-user", "remote-user", "remote_user", "proxy-authorization", "ssl-client-cert"],
+)  # fmt: skip
+def test_the_pattern_for_proxies_matches_what_never_passes(name: str) -> None:
+    assert re.fullmatch(withheld_pattern(), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["accept", "x-request-id", "x-csrf-token", "authorization", "host", "cookie", "remote"]
+)
+def test_the_pattern_for_proxies_leaves_the_usual_alone(name: str) -> None:
+    assert not re.fullmatch(withheld_pattern(), name)

@@ -8,17 +8,17 @@ from gateway.edge.peer import peer_named_by_front
 @pytest.mark.parametrize(
     ("fields", "peer"),
     [
-        pytest.param([("X-CPS-Client", "192.0.2.7")], "192.0.2.7", id="IPv4"),
-        pytest.param([("X-CPS-Client", "2001:db8::1")], "2001:db8::1", id="IPv6"),
+        pytest.param([("X-Forwarded-For", "192.0.2.7")], "192.0.2.7", id="IPv4"),
+        pytest.param([("X-Forwarded-For", "2001:db8::1")], "2001:db8::1", id="IPv6"),
         pytest.param([], "", id="none"),
-        pytest.param([("X-CPS-Client", "a"), ("X-CPS-Client", "b")], "", id="two"),
-        pytest.param([("X-CPS-Client", "192.0.2.7")] * 2, "", id="the same twice"),
-        pytest.param([("X-CPS-Client", "unix:")], "", id="no address"),
-        pytest.param([("X-CPS-Client", "")], "", id="empty"),
-        pytest.param([("X_CPS_Client", "192.0.2.7")], "", id="another name"),
+        pytest.param([("X-Forwarded-For", "a"), ("X-Forwarded-For", "b")], "", id="two"),
+        pytest.param([("X-Forwarded-For", "192.0.2.7")] * 2, "", id="the same twice"),
+        pytest.param([("X-Forwarded-For", "unix:")], "", id="no address"),
+        pytest.param([("X-Forwarded-For", "")], "", id="empty"),
+        pytest.param([("X_Forwarded_For", "192.0.2.7")], "", id="another name"),
     ],
 )
-def test_only_one_address_that_our_nginx_names_counts(
+def test_only_one_address_that_the_proxy_names_counts(
     fields: list[tuple[str, str]], peer: str
 ) -> None:
     request = make_mocked_request("GET", "/", headers=CIMultiDict(fields))

@@ -87,7 +87,7 @@ def test_nginx_accepts_tls_on_both_sides(tmp_path: Path, listen: str) -> None:
     files = write_server_files(tmp_path, "portal.example")
     chosen = replace(
         site(tmp_path),
-        listen=listen,
+        listen=(listen,),
         tls=(files.certificate, files.key),
         portal="[::1]:8444",
         portal_tls="behind.example",
