@@ -1,0 +1,1 @@
+"""Records that nobody changes unseen: chained lines in files, and who saw which record."""

@@ -1,0 +1,163 @@
+"""A chain of lines in files: each names the hash of the one before, the end is signed.
+
+Every process of a gateway appends to the same chain, one at a time under a lock. What
+:meth:`Chain.append` returned from is on the disk.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.errors import StoreUnavailableError
+from gateway.journal.checkpoint import CHECKPOINT_LINES, checkpoint
+from gateway.journal.files import ChainFile, append_durably, chain_files, remove
+from gateway.journal.head import Head, read_head, write_head
+from gateway.journal.key import JournalKey
+from gateway.journal.line import Fields, encode
+from gateway.journal.recovery import Position, find_end
+
+LOCK_FILE = "lock"
+PURGED = "purged"
+"""The event that says that a file was removed because its time was over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainLimits:
+    """When a chain goes on in a new file, and when old ones go."""
+
+    file_bytes: int
+    """Size past which a new file is begun; a new day begins one too."""
+    retention: timedelta
+    """How long a line is kept, to the day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outdated:
+    """A file that may go."""
+
+    file: ChainFile
+    last: int
+    """Number of its last line."""
+
+
+class Chain:
+    """One chain of lines; several processes and threads may append to it."""
+
+    def __init__(
+        self, folder: Path, name: str, *, key: JournalKey, clock: Clock, limits: ChainLimits
+    ) -> None:
+        """Keep where the chain is; nothing is opened before the first line.
+
+        :param folder: the chain's own, made with mode 0700 where it is missing.
+        :param name: small letters; begins the names of its files.
+        """
+        self._folder = folder
+        self._name = name
+        self._key = key
+        self._clock = clock
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._position: Position | None = None
+        self._head = b""
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder
+
+    def append(self, records: Sequence[Fields]) -> None:
+        """Append a line for each of *records*; all of them are on the disk at the return.
+
+        :raises StoreUnavailableError: where they cannot be written; then none of them is there.
+        :raises TypeError: for a field that no line can hold.
+        """
+        with self._lock, self._mapped_errors(), self._held():
+            position = self._end()
+            try:
+                self._write(position, records)
+            except BaseException:
+                # What is on the disk is looked at again by the next one.
+                self._position = None
+                raise
+
+    def _end(self) -> Position:
+        """Return where the chain ends, which another process may have moved."""
+        content = read_head(self._folder)
+        if (
+            self._position is not None
+            and content == self._head
+            and self._position.is_file_as_left()
+        ):
+            return self._position
+        return find_end(self._folder, self._name, content, self._key.verifier)
+
+    def _write(self, position: Position, records: Sequence[Fields]) -> None:
+        now = self._clock()
+        at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        file, size, since = position.file, position.size, position.since
+        remarks, outdated = [*position.remarks], list[_Outdated]()
+        if file is None or file.day != now.date() or size >= self._limits.file_bytes:
+            outdated = self._outdated(now)
+            remarks += [
+                {"event": PURGED, "file": each.file.name, "through": each.last} for each in outdated
+            ]
+            file = ChainFile.new(
+                self._folder, self._name, first=position.link.n + 1, day=now.date()
+            )
+            size = 0
+        lines, link = [], position.link
+        if size == 0 or since >= CHECKPOINT_LINES:
+            line, link = checkpoint(link, chain=self._name, at=at, key=self._key)
+            lines.append(line)
+            since = 0
+        for fields in (*({"at": at, **remark} for remark in remarks), *records):
+            line, link = encode(fields, link)
+            lines.append(line)
+        content = b"".join(lines)
+        append_durably(file.path, content, size=size)
+        end = Position(link=link, file=file, size=size + len(content), since=since + len(lines))
+        self._note_end(file, end)
+        for each in outdated:
+            remove(each.file)
+
+    def _note_end(self, file: ChainFile, end: Position) -> None:
+        """Sign where the chain ends now."""
+        head = Head(chain=self._name, link=end.link, file=file.name, size=end.size, since=end.since)
+        self._head, self._position = head.encode(self._key), end
+        write_head(self._folder, self._head)
+
+    def _outdated(self, now: datetime) -> list["_Outdated"]:
+        """Return the files whose lines have all been kept for long enough."""
+        files = chain_files(self._folder, self._name)
+        limit = now.date() - self._limits.retention
+        # The lines of a file are from before the next one was begun.
+        return [
+            _Outdated(file=file, last=following.first - 1)
+            for file, following in pairwise(files)
+            if following.day < limit
+        ]
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep every other process out; the lock ends with this one, however it ends."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(self._folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as exc:
+            raise StoreUnavailableError(f"{self._folder.name}: cannot be written: {exc}") from exc

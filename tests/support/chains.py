@@ -1,0 +1,67 @@
+"""Chains to test: in a folder of the test, with a clock that it sets."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.journal.chain import Chain, ChainLimits
+from gateway.journal.files import chain_files
+from gateway.journal.key import JournalKey
+from gateway.journal.line import Line, decode
+from gateway.journal.verify import Verification, verify
+
+NAME = "access"
+
+
+@dataclass(slots=True)
+class ChainPlace:
+    """A folder with a chain, a key, a clock and limits."""
+
+    folder: Path
+    key: JournalKey = field(default_factory=lambda: JournalKey(Ed25519PrivateKey.generate()))
+    now: datetime = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    file_bytes: int = 1_000_000
+    retention: timedelta = timedelta(days=365)
+
+    def chain(self) -> Chain:
+        """Return the chain as a new process has it."""
+        return Chain(
+            self.folder,
+            NAME,
+            key=self.key,
+            clock=lambda: self.now,
+            limits=ChainLimits(file_bytes=self.file_bytes, retention=self.retention),
+        )
+
+    def paths(self) -> list[Path]:
+        """Return the chain's files, oldest first."""
+        return [file.path for file in chain_files(self.folder, NAME)]
+
+    def lines(self) -> list[Line]:
+        """Return every line of every file, but what is none."""
+        lines = []
+        for path in self.paths():
+            for content in path.read_bytes().splitlines():
+                with suppress(ValueError):
+                    lines.append(decode(content))
+        return lines
+
+    def values(self, name: str) -> list[object]:
+        """Return the values of the field *name* of all lines that have it."""
+        return [line.fields[name] for line in self.lines() if name in line.fields]
+
+    def rewrite(self, lines: Sequence[bytes], *, file: int = -1) -> None:
+        """Put other lines into a file."""
+        self.paths()[file].write_bytes(b"".join(line + b"\n" for line in lines))
+
+    def verify(self) -> Verification:
+        """Check the chain."""
+        return verify(self.folder, NAME, self.key.verifier)
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the chain."""
+        return [fault.what for fault in self.verify().faults]
