@@ -64,9 +64,10 @@ class LeaseDesk:
             "grace": settings.grace_seconds,
         }
 
-    def hear(self, message: LeaseMessage, *, now: datetime) -> Heard:
+    def hear(self, message: LeaseMessage, *, now: datetime, client: str | None = None) -> Heard:
         """Do what *message* asks for, once.
 
+        :param client: IP address of who sent it, for the record.
         :raises LoginRejectedError: SIG_INVALID for a message that the lease's own key did not
             sign for this gateway, REQUEST_FORBIDDEN for one that is not newer than the last.
         """
@@ -80,7 +81,9 @@ class LeaseDesk:
         reason = self._endings.get(message.event)
         if reason is None:
             return Heard(alive=self._sessions.renew_lease(message.lease, message.counter, now=now))
-        session = self._sessions.end_lease(message.lease, message.counter, reason, now=now)
+        session = self._sessions.end_lease(
+            message.lease, message.counter, reason, now=now, client=client
+        )
         return Heard(alive=False, ended=None if session is None else (session, reason))
 
 

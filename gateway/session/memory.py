@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -13,7 +13,7 @@ from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import SessionLimits
-from gateway.session.model import EndReason, Session
+from gateway.session.model import EndReason, Session, SessionEnd
 from gateway.settings import SessionSettings
 
 
@@ -27,13 +27,6 @@ class _Lease:
     """Key of the session, once there is one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    key: bytes
-    reason: EndReason
-    at: datetime
-
-
 class MemorySessionStore:
     """A :class:`gateway.session.model.SessionStore` that ends with its process."""
 
@@ -42,7 +35,8 @@ class MemorySessionStore:
         self._lock = threading.Lock()
         self._living: dict[bytes, Session] = {}
         self._leases: dict[str, _Lease] = {}
-        self._ended: dict[int, _End] = {}
+        self._ended: dict[int, SessionEnd] = {}
+        self._unrecorded: list[SessionEnd] = []
         self._numbers = count(1)
 
     def open_lease(self, agent_key: AgentKey, *, grace: timedelta, now: datetime) -> str:
@@ -93,13 +87,17 @@ class MemorySessionStore:
                 self._living[key] = session
             return session
 
-    def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
+    def end(
+        self, key: bytes, reason: EndReason, *, now: datetime, client: str | None = None
+    ) -> bool:
         with self._lock:
-            return self._end(key, reason, now)
+            return self._end(key, reason, now, client)
 
     def why_ended(self, key: bytes) -> EndReason | None:
         with self._lock:
-            return next((end.reason for end in self._ended.values() if end.key == key), None)
+            return next(
+                (EndReason(end.reason) for end in self._ended.values() if end.key == key), None
+            )
 
     def ended_since(self, cursor: int, *, now: datetime) -> tuple[int, Sequence[bytes]]:
         with self._lock:
@@ -108,6 +106,20 @@ class MemorySessionStore:
                     self._end(session.key, reason, now)
             ended = [(number, end.key) for number, end in self._ended.items() if number > cursor]
         return max([cursor, *(number for number, _ in ended)]), [key for _, key in ended]
+
+    def record_ends(self, record: Callable[[SessionEnd], None], *, now: datetime) -> int:
+        count = 0
+        with self._lock:
+            while self._unrecorded:
+                record(self._unrecorded[0])
+                del self._unrecorded[0]
+                count += 1
+        return count
+
+    def living(self, *, now: datetime) -> Iterator[Session]:
+        with self._lock:
+            living = [each for each in self._living.values() if not self._end_reason(each, now)]
+        return iter(sorted(living, key=lambda each: each.created_at))
 
     def lease_key(self, lease: str) -> AgentKey | None:
         with self._lock:
@@ -130,7 +142,13 @@ class MemorySessionStore:
             return True
 
     def end_lease(
-        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+        self,
+        lease: str,
+        counter: int,
+        reason: EndReason,
+        *,
+        now: datetime,
+        client: str | None = None,
     ) -> bytes | None:
         with self._lock:
             found = self._leases.get(lease)
@@ -140,7 +158,7 @@ class MemorySessionStore:
                 raise stale_counter(counter)
             del self._leases[lease]
             if found.session is not None:
-                self._end(found.session, reason, now)
+                self._end(found.session, reason, now, client)
             return found.session
 
     def _bind(self, lease: str, key: bytes, now: datetime) -> datetime:
@@ -160,11 +178,20 @@ class MemorySessionStore:
             now=now,
         )
 
-    def _end(self, key: bytes, reason: EndReason, now: datetime) -> bool:
-        if self._living.pop(key, None) is None:
+    def _end(self, key: bytes, reason: EndReason, now: datetime, client: str | None = None) -> bool:
+        session = self._living.pop(key, None)
+        if session is None:
             return False
         self._leases = {name: lease for name, lease in self._leases.items() if lease.session != key}
         oldest = self._limits.forget_before(now)
         self._ended = {number: end for number, end in self._ended.items() if end.at >= oldest}
-        self._ended[next(self._numbers)] = _End(key=key, reason=reason, at=now)
+        end = SessionEnd(
+            key=key,
+            national_id=session.identity.national_id,
+            reason=reason,
+            at=now,
+            client=client,
+        )
+        self._ended[next(self._numbers)] = end
+        self._unrecorded.append(end)
         return True

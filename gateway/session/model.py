@@ -1,6 +1,6 @@
 """A session: who is in, by which card, until when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
@@ -45,6 +45,21 @@ class Session:
     session that does without a lease."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """The end of a session, as it is recorded."""
+
+    key: bytes
+    """The session's; see :class:`Session`."""
+    national_id: str
+    """Whose it was."""
+    reason: str
+    """An :class:`EndReason`, or one that only a newer gateway knows."""
+    at: datetime
+    client: str | None
+    """IP address of who ended it, ``None`` where no request did."""
+
+
 class SessionStore(Protocol):
     """Where sessions live; one contract suite runs on every implementation.
 
@@ -81,8 +96,13 @@ class SessionStore(Protocol):
         :raises SessionRequiredError: where there is none that is valid at *now*.
         """
 
-    def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
-        """End the session everywhere, and its lease; return whether it was alive."""
+    def end(
+        self, key: bytes, reason: EndReason, *, now: datetime, client: str | None = None
+    ) -> bool:
+        """End the session everywhere, and its lease; return whether it was alive.
+
+        :param client: IP address of who asked for it, for the record.
+        """
 
     def why_ended(self, key: bytes) -> EndReason | None:
         """Return why the session *key* ended, as long as that is told by :meth:`ended_since`."""
@@ -93,6 +113,16 @@ class SessionStore(Protocol):
         Limits and leases are enforced here too, so that an open stream does not outlive its
         session.
         """
+
+    def record_ends(self, record: Callable[[SessionEnd], None], *, now: datetime) -> int:
+        """Hand each end that is not yet recorded to *record*, oldest first; return how many.
+
+        However many processes ask, one gets each end. One whose *record* raises, or whose process
+        dies meanwhile, is handed out again later.
+        """
+
+    def living(self, *, now: datetime) -> Iterator[Session]:
+        """Return the sessions that live at *now*, the oldest first; nothing is ended or noted."""
 
     def lease_key(self, lease: str) -> AgentKey | None:
         """Return the key of a lease, ``None`` where there is no such lease any more."""
@@ -107,10 +137,17 @@ class SessionStore(Protocol):
         """
 
     def end_lease(
-        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+        self,
+        lease: str,
+        counter: int,
+        reason: EndReason,
+        *,
+        now: datetime,
+        client: str | None = None,
     ) -> bytes | None:
         """End a lease and its session, as one step; return the session's key if there was one.
 
         :param counter: of the message, whose signature was checked.
+        :param client: IP address of who sent it, for the record.
         :raises LoginRejectedError: REQUEST_FORBIDDEN for a counter that is not above the last.
         """

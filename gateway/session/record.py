@@ -33,6 +33,18 @@ def identity_from_text(text: str) -> VerifiedIdentity:
         raise StoreUnavailableError("an identity in the store cannot be read") from exc
 
 
+def national_id_in(text: str) -> str:
+    """Return the national number in the identity that a store kept, whatever else it holds.
+
+    A session must end even where its identity cannot be read; then the number is empty.
+    """
+    try:
+        members = json.loads(text)
+        return str(members["national_id"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
 def agent_key_to_text(key: AgentKey) -> str:
     """Return *key* as the text that a store keeps."""
     return json.dumps(key.to_json())

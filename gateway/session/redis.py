@@ -5,7 +5,7 @@ A session lives while the index by age has it. What each step does stands in
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cps.authtoken.jwk import AgentKey
@@ -17,7 +17,7 @@ from gateway.session import redis_steps
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import CLOCK_STEP, SessionLimits
-from gateway.session.model import EndReason, Session
+from gateway.session.model import EndReason, Session, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
@@ -29,6 +29,13 @@ from gateway.settings import SessionSettings
 
 FEED_COUNT = 1000
 """Sessions ended or told in one step of the server, which answers nobody else meanwhile."""
+
+RECORD_COUNT = 100
+"""Ends that one process takes at a time to record."""
+RECORD_TIME = timedelta(seconds=30)
+"""Time in which it must have recorded them; then another may."""
+LIST_COUNT = 200
+"""Sessions read in one step where all of them are asked for."""
 
 _TERM_BYTES = 8
 _BITS = 64
@@ -45,6 +52,8 @@ class RedisSessionStore:
         self._keys = _keys(server, redis_steps.KEYS)
         self._read_keys = _keys(server, redis_steps.READ_KEYS)
         self._renew_keys = _keys(server, redis_steps.RENEW_KEYS)
+        self._take_keys = _keys(server, redis_steps.TAKE_KEYS)
+        self._list_keys = _keys(server, redis_steps.LIST_KEYS)
         # Past it nobody can hold a session any more, however the machines' clocks stand.
         self._keep_seconds = settings.absolute_seconds + 3 * int(CLOCK_STEP.total_seconds())
 
@@ -71,12 +80,7 @@ class RedisSessionStore:
 
     def get(self, key: bytes, *, now: datetime) -> Session:
         session = self._read(key)
-        reason = self._limits.end_reason(
-            created_at=session.created_at,
-            seen_at=session.seen_at,
-            present_until=session.present_until,
-            now=now,
-        )
+        reason = self._end_reason(session, now)
         if reason is not None:
             self.end(key, reason, now=now)
             raise SessionRequiredError(reason)
@@ -84,8 +88,10 @@ class RedisSessionStore:
             return self._read(key, to_micros(now))
         return session
 
-    def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
-        return bool(self._change(redis_steps.END, now, key, reason))
+    def end(
+        self, key: bytes, reason: EndReason, *, now: datetime, client: str | None = None
+    ) -> bool:
+        return bool(self._change(redis_steps.END, now, key, reason, client or ""))
 
     def why_ended(self, key: bytes) -> EndReason | None:
         reason = self._server.ask("HGET", self._server.key("reasons"), key)
@@ -111,6 +117,30 @@ class RedisSessionStore:
             ended += keys
         return cursor, ended
 
+    def record_ends(self, record: Callable[[SessionEnd], None], *, now: datetime) -> int:
+        count = 0
+        while taken := self._server.run(
+            redis_steps.TAKE_ENDS,
+            self._take_keys,
+            (to_micros(now), to_micros(now + RECORD_TIME), RECORD_COUNT),
+        ):
+            for number, *fields in taken:
+                record(_session_end(fields))
+                self._server.ask("ZREM", self._server.key("unrecorded"), number)
+                count += 1
+        return count
+
+    def living(self, *, now: datetime) -> Iterator[Session]:
+        first = 0
+        while page := self._server.run(redis_steps.LIST, self._list_keys, (first, LIST_COUNT)):
+            first += len(page)
+            for key, record, created, seen, lease, ends in page:
+                if not record or not seen:
+                    continue
+                session = _session(key, record, created, seen, lease or None, ends)
+                if not self._end_reason(session, now):
+                    yield session
+
     def lease_key(self, lease: str) -> AgentKey | None:
         text = self._server.ask("HGET", self._server.key("leases"), f"{lease} key")
         return None if text is None else agent_key_from_text(text)
@@ -124,9 +154,17 @@ class RedisSessionStore:
         return bool(done)
 
     def end_lease(
-        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+        self,
+        lease: str,
+        counter: int,
+        reason: EndReason,
+        *,
+        now: datetime,
+        client: str | None = None,
     ) -> bytes | None:
-        done, *owner = self._change(redis_steps.END_LEASE, now, lease, counter, reason)
+        done, *owner = self._change(
+            redis_steps.END_LEASE, now, lease, counter, reason, client or ""
+        )
         if done < 0:
             raise stale_counter(counter)
         return owner[0] if owner else None
@@ -151,18 +189,54 @@ class RedisSessionStore:
         )
         if record is None or created is None or seen is None:
             raise SessionRequiredError("no such session")
-        try:
-            identity, agent_key = record.decode().split("\n")
-            return Session(
-                key=key,
-                identity=identity_from_text(identity),
-                agent_key=agent_key_from_text(agent_key),
-                created_at=from_micros(int(created)),
-                seen_at=from_micros(int(seen)),
-                present_until=None if lease is None else from_micros(int(ends)),
-            )
-        except (TypeError, ValueError) as exc:
-            raise StoreUnavailableError("a session in the store cannot be read") from exc
+        return _session(key, record, created, seen, lease, ends)
+
+    def _end_reason(self, session: Session, now: datetime) -> EndReason | None:
+        return self._limits.end_reason(
+            created_at=session.created_at,
+            seen_at=session.seen_at,
+            present_until=session.present_until,
+            now=now,
+        )
+
+
+def _session(
+    key: bytes,
+    record: bytes,
+    created: bytes,
+    seen: bytes,
+    lease: bytes | None,
+    ends: bytes | None,
+) -> Session:
+    """Return the session of which the server has these facts.
+
+    :param lease: its lease, ``None`` where it does without.
+    :param ends: when the lease does; one that lacks that is a fault, not a session without lease.
+    """
+    try:
+        identity, agent_key = record.decode().split("\n")
+        return Session(
+            key=key,
+            identity=identity_from_text(identity),
+            agent_key=agent_key_from_text(agent_key),
+            created_at=from_micros(int(created)),
+            seen_at=from_micros(int(seen)),
+            present_until=None if lease is None else from_micros(int(ends or b"")),
+        )
+    except (TypeError, ValueError) as exc:
+        raise StoreUnavailableError("a session in the store cannot be read") from exc
+
+
+def _session_end(fields: Sequence[bytes]) -> SessionEnd:
+    """Return the end that an entry of the server's stream tells of, names and values in turn."""
+    facts = dict(zip(fields[::2], fields[1::2], strict=True))
+    return SessionEnd(
+        key=facts[b"key"],
+        national_id=facts[b"national_id"].decode(),
+        reason=facts[b"reason"].decode(),
+        at=from_micros(int(facts[b"at"])),
+        client=facts[b"client"].decode() or None,
+    )
 
 
 def _keys(server: RedisServer, names: Sequence[str]) -> list[bytes]:

@@ -15,17 +15,19 @@ from gateway.redis_server import Script
 
 KEYS = (
     *("state", "terms", "sessions", "by-age", "by-use", "ended", "reasons"),
-    *("owned", "leases", "by-presence"),
+    *("owned", "leases", "by-presence", "unrecorded"),
 )
 """What every step takes but those below."""
 READ_KEYS = ("sessions", "by-age", "by-use", "owned", "by-presence")
 RENEW_KEYS = ("leases", "by-presence")
+TAKE_KEYS = ("ended", "unrecorded")
+LIST_KEYS = ("sessions", "by-age", "by-use", "owned", "by-presence")
 
 # Before each change: which era and term it is in. Times are microseconds since 1970, which the
 # server's numbers hold exactly until the year 2255.
 _BEGIN = """
 local STATE, TERMS, SESSIONS, BY_AGE, BY_USE, ENDED, REASONS = unpack(KEYS, 1, 7)
-local OWNED, LEASES, BY_PRESENCE = unpack(KEYS, 8)
+local OWNED, LEASES, BY_PRESENCE, UNRECORDED = unpack(KEYS, 8)
 local now, new_term, keep, forget_before = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local era, term, changes
@@ -63,7 +65,7 @@ local function forget_lease(lease)
     return owner
 end
 
-local function end_session(key, reason)
+local function end_session(key, reason, client)
     if redis.call('ZREM', BY_AGE, key) == 0 then
         return 0
     end
@@ -72,14 +74,20 @@ local function end_session(key, reason)
         forget_lease(lease)
     end
     redis.call('ZREM', BY_USE, key)
+    local record = redis.call('HGET', SESSIONS, key)
     redis.call('HDEL', SESSIONS, key)
     count_change()
-    redis.call('XADD', ENDED, changes .. '-0', 'key', key, 'reason', reason, 'at', now)
+    redis.call('XADD', ENDED, changes .. '-0', 'key', key, 'reason', reason, 'at', now,
+        'national_id', string.match(record or '', '"national_id": "([^"]*)"') or '',
+        'client', client or '')
+    redis.call('ZADD', UNRECORDED, 0, changes)
     redis.call('EXPIRE', ENDED, keep)
+    redis.call('EXPIRE', UNRECORDED, keep)
     redis.call('HSET', REASONS, key, reason)
     redis.call('EXPIRE', REASONS, keep)
     for _, entry in ipairs(redis.call('XRANGE', ENDED, '-', '+', 'COUNT', 2)) do
-        if tonumber(entry[2][6]) >= forget_before then
+        if tonumber(entry[2][6]) >= forget_before
+            or redis.call('ZSCORE', UNRECORDED, string.match(entry[1], '%d+')) then
             break
         end
         redis.call('XDEL', ENDED, entry[1])
@@ -145,7 +153,7 @@ return 1
 
 END_LEASE = Script(f"""#!lua flags=allow-oom
 {_BEGIN}
-local lease, counter, reason = ARGV[5], ARGV[6], ARGV[7]
+local lease, counter, reason, client = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local last = redis.call('HGET', LEASES, lease .. ' counter')
 if not last then
     return {{0}}
@@ -155,14 +163,51 @@ if tonumber(counter) <= tonumber(last) then
 end
 local owner = forget_lease(lease)
 if owner then
-    end_session(owner, reason)
+    end_session(owner, reason, client)
 end
 return {{1, owner}}
 """)
 
 END = Script(f"""#!lua flags=allow-oom
 {_BEGIN}
-return end_session(ARGV[5], ARGV[6])
+return end_session(ARGV[5], ARGV[6], ARGV[7])
+""")
+
+# Each is kept from others for a while; one that is not recorded by then is taken again.
+TAKE_ENDS = Script("""#!lua flags=allow-oom
+local ENDED, UNRECORDED = unpack(KEYS)
+local now, taken_until, count = unpack(ARGV)
+local taken = {}
+for _, number in ipairs(redis.call('ZRANGE', UNRECORDED, '-inf', now, 'BYSCORE',
+    'LIMIT', 0, count)) do
+    local entry = redis.call('XRANGE', ENDED, number .. '-0', number .. '-0')[1]
+    if entry then
+        redis.call('ZADD', UNRECORDED, taken_until, number)
+        taken[#taken + 1] = {number, unpack(entry[2])}
+    else
+        redis.call('ZREM', UNRECORDED, number)
+    end
+end
+return taken
+""")
+
+# A page of the sessions, in the order of their age.
+LIST = Script("""#!lua flags=allow-oom
+local SESSIONS, BY_AGE, BY_USE, OWNED, BY_PRESENCE = unpack(KEYS)
+local first, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local found = {}
+for index, key in ipairs(redis.call('ZRANGE', BY_AGE, first, first + count - 1)) do
+    local lease = redis.call('HGET', OWNED, key)
+    found[index] = {
+        key,
+        redis.call('HGET', SESSIONS, key) or '',
+        redis.call('ZSCORE', BY_AGE, key),
+        redis.call('ZSCORE', BY_USE, key) or '',
+        lease or '',
+        lease and redis.call('ZSCORE', BY_PRESENCE, lease) or '',
+    }
+end
+return found
 """)
 
 # With a time the session's use is noted: never one that has ended, never an earlier time.

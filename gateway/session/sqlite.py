@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,18 +13,26 @@ from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import CLOCK_STEP, SessionLimits
-from gateway.session.model import EndReason, Session
+from gateway.session.model import EndReason, Session, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
     identity_from_text,
     identity_to_text,
+    national_id_in,
     reason_from_text,
 )
 from gateway.settings import SessionSettings
 
+RECORD_COUNT = 100
+"""Ends recorded in one transaction, during which no other process writes."""
+LIST_COUNT = 500
+"""Sessions read at a time where all of them are asked for."""
+
 _MICROSECOND = timedelta(microseconds=1)
 _WITH_LEASE = "SELECT sessions.*, present_until FROM sessions LEFT JOIN leases ON session = key"
+_NEXT_SESSIONS = f"""
+{_WITH_LEASE} WHERE (created_at, key) > (?, ?) ORDER BY created_at, key LIMIT ?"""
 _BY_KEY = f"{_WITH_LEASE} WHERE key = ?"
 # A question for each index, because for one with OR SQLite reads every session instead.
 _OVERDUE = f"""
@@ -105,9 +113,11 @@ class SQLiteSessionStore:
             return self._touch(session, now)
         return session
 
-    def end(self, key: bytes, reason: EndReason, *, now: datetime) -> bool:
+    def end(
+        self, key: bytes, reason: EndReason, *, now: datetime, client: str | None = None
+    ) -> bool:
         with self._database.transaction() as connection:
-            return self._end(connection, key, reason, now)
+            return self._end(connection, key, reason, now, client)
 
     def why_ended(self, key: bytes) -> EndReason | None:
         rows = self._database.execute("SELECT reason FROM ended WHERE key = ?", (key,))
@@ -119,6 +129,19 @@ class SQLiteSessionStore:
             "SELECT id, key FROM ended WHERE id > ? ORDER BY id", (cursor,)
         )
         return (rows[-1]["id"] if rows else cursor), [row["key"] for row in rows]
+
+    def record_ends(self, record: Callable[[SessionEnd], None], *, now: datetime) -> int:
+        count = 0
+        # Read first: asked several times a second, this takes the write lock only when needed.
+        while self._database.execute("SELECT 1 FROM ended WHERE recorded = 0 LIMIT 1"):
+            count += self._record_some(record)
+        return count
+
+    def living(self, *, now: datetime) -> Iterator[Session]:
+        created_at, key = -1, b""
+        while rows := self._database.execute(_NEXT_SESSIONS, (created_at, key, LIST_COUNT)):
+            created_at, key = rows[-1]["created_at"], rows[-1]["key"]
+            yield from (_session(row) for row in rows if self._end_reason(row, now) is None)
 
     def lease_key(self, lease: str) -> AgentKey | None:
         rows = self._database.execute("SELECT agent_key FROM leases WHERE id = ?", (lease,))
@@ -138,7 +161,13 @@ class SQLiteSessionStore:
         return bool(rows)
 
     def end_lease(
-        self, lease: str, counter: int, reason: EndReason, *, now: datetime
+        self,
+        lease: str,
+        counter: int,
+        reason: EndReason,
+        *,
+        now: datetime,
+        client: str | None = None,
     ) -> bytes | None:
         with self._database.transaction() as connection:
             rows: list[sqlite3.Row] = connection.execute(
@@ -147,7 +176,7 @@ class SQLiteSessionStore:
             ).fetchall()
             key: bytes | None = rows[0]["session"] if rows else None
             if key is not None:
-                self._end(connection, key, reason, now)
+                self._end(connection, key, reason, now, client)
         if not rows:
             self._require_new(lease, counter)
         return key
@@ -198,19 +227,47 @@ class SQLiteSessionStore:
         )
 
     def _end(
-        self, connection: sqlite3.Connection, key: bytes, reason: EndReason, now: datetime
+        self,
+        connection: sqlite3.Connection,
+        key: bytes,
+        reason: EndReason,
+        now: datetime,
+        client: str | None = None,
     ) -> bool:
-        if connection.execute("DELETE FROM sessions WHERE key = ?", (key,)).rowcount == 0:
+        rows = connection.execute(
+            "DELETE FROM sessions WHERE key = ? RETURNING identity", (key,)
+        ).fetchall()
+        if not rows:
             return False
         connection.execute("DELETE FROM leases WHERE session = ?", (key,))
         connection.execute(
-            "INSERT INTO ended (key, reason, ended_at) VALUES (?, ?, ?)",
-            (key, reason, to_micros(now)),
+            "INSERT INTO ended (key, national_id, reason, ended_at, client, recorded)"
+            " VALUES (?, ?, ?, ?, ?, 0)",
+            (key, national_id_in(rows[0]["identity"]), reason, to_micros(now), client),
         )
         connection.execute(
-            "DELETE FROM ended WHERE ended_at < ?", (to_micros(self._limits.forget_before(now)),)
+            "DELETE FROM ended WHERE ended_at < ? AND recorded = 1",
+            (to_micros(self._limits.forget_before(now)),),
         )
         return True
+
+    def _record_some(self, record: Callable[[SessionEnd], None]) -> int:
+        """Record up to :data:`RECORD_COUNT` ends, while no other process can."""
+        count, failure = 0, None
+        with self._database.transaction() as connection:
+            for row in connection.execute(
+                "SELECT * FROM ended WHERE recorded = 0 ORDER BY id LIMIT ?", (RECORD_COUNT,)
+            ).fetchall():
+                try:
+                    record(_session_end(row))
+                except Exception as exc:  # noqa: BLE001 - raised below, once the others are noted
+                    failure = exc
+                    break
+                connection.execute("UPDATE ended SET recorded = 1 WHERE id = ?", (row["id"],))
+                count += 1
+        if failure is not None:
+            raise failure
+        return count
 
 
 def _session(row: sqlite3.Row) -> Session:
@@ -221,6 +278,16 @@ def _session(row: sqlite3.Row) -> Session:
         created_at=from_micros(row["created_at"]),
         seen_at=from_micros(row["seen_at"]),
         present_until=_present_until(row),
+    )
+
+
+def _session_end(row: sqlite3.Row) -> SessionEnd:
+    return SessionEnd(
+        key=row["key"],
+        national_id=row["national_id"],
+        reason=row["reason"],
+        at=from_micros(row["ended_at"]),
+        client=row["client"],
     )
 
 

@@ -10,6 +10,7 @@ from cps.authtoken.token import ALGORITHMS, AuthToken, require_rid
 from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
 from gateway.session.lease import LeaseDesk
+from gateway.session.recorder import record_ends
 from gateway.web.claim import (
     CLAIM_MEMBERS,
     MAX_CLAIM_BYTES,
@@ -20,7 +21,6 @@ from gateway.web.claim import (
 from gateway.web.failures import explain
 from gateway.web.inbound import client_address, read_body, read_members, require_program
 from gateway.web.parts import Parts
-from gateway.web.session_pages import record_end
 
 
 def agent_api(parts: Parts) -> Blueprint:
@@ -121,9 +121,10 @@ def agent_api(parts: Parts) -> Blueprint:
             message = LeaseMessage.parse(raw)
         except ValueError as exc:
             raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
-        heard = desk.hear(message, now=parts.clock())
+        now = parts.clock()
+        heard = desk.hear(message, now=now, client=client_address())
         if heard.ended is not None:
-            record_end(parts, *heard.ended)
+            record_ends(parts.sessions, parts.audit, now=now)
         return jsonify({"alive": heard.alive})
 
     return api

@@ -22,6 +22,7 @@ from gateway.session.cookie import (
     set_cookie,
 )
 from gateway.session.model import EndReason
+from gateway.session.recorder import session_name
 from gateway.web.inbound import (
     client_address,
     login_cookie,
@@ -30,7 +31,7 @@ from gateway.web.inbound import (
     session_key,
 )
 from gateway.web.parts import Parts
-from gateway.web.session_pages import end_session, session_name
+from gateway.web.session_pages import end_session
 
 AGENT_PORTS = (24951, 24952, 24953)
 """Loopback ports on which an agent may wait, the usual one first."""

@@ -9,6 +9,7 @@ from gateway.coded_tables import coded_tables
 from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE, clear_cookie
 from gateway.session.model import EndReason
+from gateway.session.recorder import record_ends
 from gateway.web.inbound import (
     client_address,
     require_own_page,
@@ -17,8 +18,6 @@ from gateway.web.inbound import (
 )
 from gateway.web.pages import language
 from gateway.web.parts import Parts
-
-_NAME_CHARACTERS = 16
 
 
 def session_pages(parts: Parts) -> Blueprint:
@@ -69,23 +68,9 @@ def end_session(parts: Parts, key: bytes, reason: EndReason) -> None:
 
     :param key: SHA-256 of the cookie.
     """
-    if parts.sessions.end(key, reason, now=parts.clock()):
-        record_end(parts, key, reason)
-
-
-def record_end(parts: Parts, key: bytes, reason: EndReason) -> None:
-    """Record that the session *key* was ended by this request."""
-    parts.audit.record(
-        "session_ended", session=session_name(key), reason=reason, client=client_address()
-    )
-
-
-def session_name(key: bytes) -> str:
-    """Return how the audit log names the session *key*: enough to follow it, of no other use.
-
-    :param key: SHA-256 of the cookie.
-    """
-    return key.hex()[:_NAME_CHARACTERS]
+    now = parts.clock()
+    if parts.sessions.end(key, reason, now=now, client=client_address()):
+        record_ends(parts.sessions, parts.audit, now=now)
 
 
 def profession_label(identity: VerifiedIdentity, chosen: str) -> str:

@@ -273,6 +273,7 @@ def test_a_lease_that_nobody_came_for_is_forgotten_and_ends_nothing(store: Sessi
 def test_why_a_session_ended_is_forgotten_with_its_end(store: SessionStore) -> None:
     lease, key = leased(store)
     removed(store, lease, 1)
+    store.record_ends(lambda end: None, now=MOMENT)
     later = at(10_000 + 61)
     young = cookie_hash(store.create(DOCTOR, KEY, now=later))
     assert store.why_ended(key) is EndReason.CARD_REMOVED

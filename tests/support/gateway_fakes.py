@@ -27,6 +27,7 @@ from gateway.login.challenge import Challenge
 from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.session.memory import MemorySessionStore
+from gateway.session.model import EndReason
 from gateway.settings import RateSettings, Settings
 from gateway.web.app import create_app
 
@@ -95,6 +96,17 @@ class RecordingAudit:
         return [fields for name, fields in self.events if name == event]
 
 
+def ended_fields(key: bytes, reason: EndReason) -> Mapping[str, str]:
+    """Return the fields of the line about a session of the test person that a request ended now."""
+    return {
+        "session": key.hex()[:16],
+        "national_id": TEST_PERSON.national_id,
+        "reason": reason,
+        "ended_at": "2026-11-23T12:00:00.000Z",
+        "client": CLIENT,
+    }
+
+
 class FakeSigner:
     """Publishes one key that signs nothing."""
 
@@ -119,6 +131,7 @@ class FakedGateway:
         self.clock.now = NOW
         self.verifier.decision = TEST_PERSON
         self.verifier.asked.clear()
+        self.sessions.record_ends(lambda end: None, now=NOW)
         self.audit.events.clear()
         self.audit.failure = None
 

@@ -11,6 +11,7 @@ from gateway.session.record import (
     agent_key_to_text,
     identity_from_text,
     identity_to_text,
+    national_id_in,
     reason_from_text,
 )
 from tests.support.logins import DOCTOR, EMPLOYEE, agent_key
@@ -83,3 +84,12 @@ def test_a_reason_is_read_as_written(reason: EndReason) -> None:
 
 def test_a_reason_of_a_newer_gateway_is_none_of_ours() -> None:
     assert reason_from_text("abducted") is None
+
+
+def test_whose_an_identity_is_can_be_read_alone() -> None:
+    assert national_id_in(identity_to_text(DOCTOR)) == DOCTOR.national_id
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null"])
+def test_an_identity_that_cannot_be_read_is_nobodys(text: str) -> None:
+    assert national_id_in(text) == ""

@@ -45,7 +45,9 @@ def kept(server: RedisServer) -> set[str]:
 
 
 def test_a_step_reads_no_key_that_an_end_of_all_would_leave() -> None:
-    assert set(redis_steps.READ_KEYS + redis_steps.RENEW_KEYS) < set(redis_steps.KEYS)
+    assert set(redis_steps.READ_KEYS + redis_steps.RENEW_KEYS + redis_steps.LIST_KEYS) < set(
+        redis_steps.KEYS
+    )
     assert redis_steps.KEYS[0] == "state", "all behind it is wiped when an era ends"
 
 
@@ -71,6 +73,8 @@ def test_nothing_of_a_lease_outlives_its_session(
     lease, key = leased(store)
     assert set(OF_LEASES) < kept(redis_server)
     end(store, lease, key)
+    assert kept(redis_server) == {"state", "ended", "reasons", "unrecorded"}
+    store.record_ends(lambda end: None, now=at(2000))
     assert kept(redis_server) == {"state", "ended", "reasons"}
 
 
@@ -97,6 +101,7 @@ def test_why_sessions_ended_goes_with_the_news_of_it(
     for number in range(5):
         key = cookie_hash(store.create(DOCTOR, KEY, now=at(number)))
         store.end(key, EndReason.LOGOUT, now=at(number))
+    store.record_ends(lambda end: None, now=at(5))
     last = cookie_hash(store.create(DOCTOR, KEY, now=at(5000)))
     for _ in range(3):
         store.end(last, EndReason.LOGOUT, now=at(5000))

@@ -9,10 +9,12 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.session.cookie import SESSION_COOKIE
+from gateway.session.model import EndReason
 from tests.support.gateway_fakes import (
     CLIENT,
     Browser,
     FakedGateway,
+    ended_fields,
     make_gateway,
     make_settings,
 )
@@ -66,8 +68,7 @@ def test_an_event_ends_the_session_and_is_recorded(
     assert (answer.status_code, answer.get_json()) == (200, {"alive": False})
     assert not is_in(browser)
     (ended,) = browser.gateway.audit.named("session_ended")
-    name = browser.session_key().hex()[:16]
-    assert ended == {"session": name, "reason": reason, "client": CLIENT}
+    assert ended == ended_fields(browser.session_key(), EndReason(reason))
 
 
 def test_neither_record_nor_answer_names_the_lease(browser: Browser) -> None:

@@ -11,6 +11,7 @@ from cps.authtoken.encoding import b64url_encode
 from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.login.challenge import ChallengeState
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
+from gateway.session.model import EndReason
 from gateway.settings import LimitsSettings
 from gateway.web import login_pages
 from gateway.web.login_pages import AGENT_PORTS, agent_url
@@ -20,6 +21,7 @@ from tests.support.gateway_fakes import (
     TEST_PERSON,
     Browser,
     FakedGateway,
+    ended_fields,
     make_gateway,
     make_settings,
 )
@@ -444,7 +446,7 @@ def test_new_login_replaces_the_session_of_the_same_browser(gateway: FakedGatewa
         gateway.sessions.get(old_key, now=gateway.clock())
     assert gateway.sessions.get(browser.session_key(), now=gateway.clock())
     (ended,) = gateway.audit.named("session_ended")
-    assert ended == {"session": old_key.hex()[:16], "reason": "replaced", "client": CLIENT}
+    assert ended == ended_fields(old_key, EndReason.REPLACED)
 
 
 def test_session_of_another_browser_stays(gateway: FakedGateway) -> None:

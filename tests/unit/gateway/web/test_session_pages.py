@@ -9,8 +9,15 @@ from cps.authtoken.lease import LeaseEvent
 from gateway.errors import SessionRequiredError
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
+from gateway.session.model import EndReason
 from gateway.web.session_pages import profession_label
-from tests.support.gateway_fakes import CLIENT, ORIGIN, TEST_PERSON, Browser, FakedGateway
+from tests.support.gateway_fakes import (
+    ORIGIN,
+    TEST_PERSON,
+    Browser,
+    FakedGateway,
+    ended_fields,
+)
 
 
 @pytest.fixture
@@ -124,7 +131,7 @@ def test_logout_ends_the_session_and_forgets_both_cookies(
     with pytest.raises(SessionRequiredError):
         gateway.sessions.get(key, now=gateway.clock())
     (event,) = gateway.audit.named("session_ended")
-    assert event == {"session": key.hex()[:16], "reason": "logout", "client": CLIENT}
+    assert event == ended_fields(key, EndReason.LOGOUT)
 
 
 def test_logout_reaches_other_processes_through_the_feed(
