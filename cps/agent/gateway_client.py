@@ -32,7 +32,7 @@ MAX_CHALLENGE_SECONDS = 600
 CODE_BYTES = 32
 _CHUNK_BYTES = 1024
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})\Z")
-_INCIDENT = re.compile(r"[A-Z0-9-]{1,32}\Z")
+_INCIDENT = re.compile(r"[A-Za-z0-9-]{1,32}\Z")
 _WORKSTATION_CODES = frozenset(
     {
         ErrorCode.NO_SERVICE,

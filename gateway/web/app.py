@@ -10,6 +10,7 @@ from gateway.rates import MakeCounters
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.web.agent_api import agent_api
+from gateway.web.diagnostics import diagnostics
 from gateway.web.failures import answer_failures
 from gateway.web.headers import protect
 from gateway.web.internal import internal, key_set
@@ -54,7 +55,7 @@ def create_app(
     # One spelling of each path: a redirect for "//" would be built from the Host header.
     app.url_map.merge_slashes = False
     limit_rates(app, rates)
-    for blueprint in (agent_api, login_pages, session_pages, internal, key_set):
+    for blueprint in (agent_api, login_pages, session_pages, diagnostics, internal, key_set):
         app.register_blueprint(blueprint(parts))
     teach_templates(app, parts)
     answer_failures(app, parts)

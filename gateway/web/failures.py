@@ -1,7 +1,6 @@
 """What a request that fails gets: a page or JSON with one code and an incident number."""
 
 import logging
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +17,7 @@ from gateway.errors import (
     StoreUnavailableError,
     TooManyRequestsError,
 )
+from gateway.incident import new_incident
 from gateway.web.inbound import client_address
 from gateway.web.parts import Parts
 
@@ -32,8 +32,6 @@ _DECISIONS: Mapping[str | None, str] = MappingProxyType(
     }
 )
 """The views whose refusals are recorded, and as what; the polls of a waiting page are not."""
-_INCIDENT_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-_INCIDENT_LENGTH = 8
 _MAX_DETAIL = 300
 
 
@@ -97,13 +95,6 @@ def explain(error: Exception) -> Failure:
             return _failure(ErrorCode.INTERNAL, type(error).__name__)
 
 
-def new_incident() -> str:
-    """Return a random number by which one failure is found in the logs, easy to read out."""
-    letters = [secrets.choice(_INCIDENT_LETTERS) for _ in range(_INCIDENT_LENGTH)]
-    half = _INCIDENT_LENGTH // 2
-    return f"{''.join(letters[:half])}-{''.join(letters[half:])}"
-
-
 def _failure(code: ErrorCode, detail: str) -> Failure:
     status = HTTP_STATUS.get(code, HTTP_STATUS[ErrorCode.INTERNAL])
     return Failure(code=code, status=status, detail=detail[:_MAX_DETAIL])
@@ -145,6 +136,7 @@ def _page(failure: Failure, incident: str) -> Response:
             "error.html",
             title=title,
             sentence=sentence,
+            code=failure.code.value,
             incident=incident,
             offers_login=failure.code is not ErrorCode.REQUEST_FORBIDDEN,
         )

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    make_response,
+    render_template,
+    request,
+)
 
+from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.token import require_rid
 from gateway.errors import LoginRejectedError, SessionRequiredError
@@ -30,20 +38,25 @@ from gateway.web.inbound import (
     require_session,
     session_key,
 )
+from gateway.web.pages import language
 from gateway.web.parts import Parts
 from gateway.web.session_pages import end_session
 
 AGENT_PORTS = (24951, 24952, 24953)
 """Loopback ports on which an agent may wait, the usual one first."""
+WAITING_COOKIE = "cps-waiting"
+"""Says that a tab of this browser waits for the end of a login, and would go on in its place."""
+WAITING_PATH = "/_cps/callback"
 _TOLD_ENDS: Mapping[EndReason | None, str] = MappingProxyType(
     {
         EndReason.CARD_REMOVED: "login_page.ended_card_removed",
         EndReason.AGENT_ENDED: "login_page.ended_agent_ended",
         EndReason.SCREEN_LOCKED: "login_page.ended_screen_locked",
         EndReason.PRESENCE_LOST: "login_page.ended_presence_lost",
+        EndReason.IDLE: "login_page.ended_idle",
     }
 )
-"""The texts for ends that the card brought about, which a person did not ask the portal for."""
+"""The texts for ends that a person did not ask the portal for."""
 _TARGET_ID = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _CODE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
@@ -78,6 +91,7 @@ def login_pages(parts: Parts) -> Blueprint:
                 target=_target_url(origin, challenge.target),
                 target_id=target_id,
                 ended=_end_told(parts),
+                known=_holder(parts),
             )
         )
         lifetime = parts.settings.login.pre_session_seconds
@@ -96,7 +110,7 @@ def login_pages(parts: Parts) -> Blueprint:
             state = ChallengeState.USED
         answer = {"state": state.value}
         if state is ChallengeState.FAILED and (code := parts.challenges.failure(_rid())):
-            answer["code"] = code
+            answer |= {"code": code.value, **_told(code)}
         return jsonify(answer)
 
     @pages.get("/callback")
@@ -107,15 +121,20 @@ def login_pages(parts: Parts) -> Blueprint:
         cookie = login_cookie(parts)
         old_session = session_key(parts)
         pre_hash = None if cookie is None else cookie_hash(cookie)
-        completed = parts.challenges.redeem(_code(), pre_hash, now=now)
+        try:
+            completed = parts.challenges.redeem(_code(), pre_hash, now=now)
+        except LoginRejectedError as exc:
+            # A reload, the way back or a second tab of one login: its session stands already.
+            if exc.reason is ErrorCode.CODE_INVALID and _has_session(parts):
+                return _see_other(f"{parts.settings.portal.origin}/")
+            raise
         if old_session is not None:
             end_session(parts, old_session, EndReason.REPLACED)
         session_cookie = parts.sessions.create(
             completed.identity, completed.agent_key, lease=completed.lease, now=now
         )
         _record_started(parts, session_cookie, completed)
-        response = Response(status=303)
-        response.headers["Location"] = _target_url(parts.settings.portal.origin, completed.target)
+        response = _arrival(_target_url(parts.settings.portal.origin, completed.target))
         response.headers.add("Set-Cookie", set_cookie(SESSION_COOKIE, session_cookie))
         response.headers.add("Set-Cookie", clear_cookie(LOGIN_COOKIE))
         return response
@@ -133,6 +152,34 @@ def agent_url(port: int, rid: str, origin: str) -> str:
     Source: docs/reference/protocol.md, "Browser to agent".
     """
     return f"http://127.0.0.1:{port}/v1/login?r={rid}&o={urlsplit(origin).netloc}"
+
+
+def _arrival(target: str) -> Response:
+    """Return the way to *target*: at once, or by a page that first looks for the tab that waits.
+
+    login.js sets the cookie, which decides nothing else; without script there is none.
+    """
+    if request.cookies.get(WAITING_COOKIE) != "1":
+        return _see_other(target)
+    response = make_response(render_template("arrived.html", target=target))
+    response.headers.add("Set-Cookie", f"{WAITING_COOKIE}=; Path={WAITING_PATH}; Max-Age=0")
+    return response
+
+
+def _see_other(address: str) -> Response:
+    response = Response(status=303)
+    response.headers["Location"] = address
+    return response
+
+
+def _told(code: ErrorCode) -> dict[str, str]:
+    """Return what the waiting page says of a login that failed for *code*."""
+    chosen = language()
+    return {
+        "title": text(f"error_title.{code}", chosen),
+        "sentence": text(f"error.{code}", chosen),
+        "support": text("login_page.support", chosen, code=code.value),
+    }
 
 
 def _target_url(origin: str, target: str) -> str:
@@ -169,11 +216,16 @@ def _login_state(parts: Parts) -> ChallengeState:
 
 
 def _has_session(parts: Parts) -> bool:
+    return _holder(parts) is not None
+
+
+def _holder(parts: Parts) -> str | None:
+    """Return the name of who is in already in this browser."""
     try:
-        require_session(parts)
+        identity = require_session(parts).identity
     except SessionRequiredError:
-        return False
-    return True
+        return None
+    return f"{identity.given_name} {identity.family_name}".strip()
 
 
 def _end_told(parts: Parts) -> str | None:

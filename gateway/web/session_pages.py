@@ -19,6 +19,9 @@ from gateway.web.inbound import (
 from gateway.web.pages import language
 from gateway.web.parts import Parts
 
+WARN_SECONDS = 300
+"""How long before the end without activity the session's page warns."""
+
 
 def session_pages(parts: Parts) -> Blueprint:
     """Return the pages of a session."""
@@ -30,7 +33,8 @@ def session_pages(parts: Parts) -> Blueprint:
         """Show whose session this is."""
         current = require_session(parts)
         absolute = current.created_at + timedelta(seconds=limits.absolute_seconds)
-        idle = parts.clock() + timedelta(seconds=limits.idle_seconds)
+        now = parts.clock()
+        idle_until = min(now + timedelta(seconds=limits.idle_seconds), absolute)
         return render_template(
             "session.html",
             identity=current.identity,
@@ -40,7 +44,9 @@ def session_pages(parts: Parts) -> Blueprint:
             ],
             since=current.created_at,
             until=absolute,
-            idle_until=min(idle, absolute),
+            idle_until=idle_until,
+            seconds_left=int((idle_until - now).total_seconds()),
+            warn_seconds=min(WARN_SECONDS, limits.idle_seconds // 2),
         )
 
     @pages.get("/logout")

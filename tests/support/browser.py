@@ -17,7 +17,7 @@ _AGENT_LINK = re.compile(r'href="(http://127\.0\.0\.1:\d+/v1/login\?[^"]+)"')
 _RID = re.compile(r"[?&]r=([A-Za-z0-9_-]{22})(?:&|\Z)")
 _CODE = re.compile(r"[?&]code=([A-Za-z0-9_-]{43})\Z")
 _AGENT_CODE = re.compile(r"(?:Code pour le support\s:|Code for the support:) ([a-z_]+)<")
-_INCIDENT = re.compile(r"\b([2-9A-Z]{4}-[2-9A-Z]{4}|[0-9A-F]{8})\b")
+_INCIDENT = re.compile(r"\b([0-9a-f]{4}-[0-9a-f]{4})\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

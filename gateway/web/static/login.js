@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const POLL_MS = 1000;
+  const POLL_MS = 700;
   const MISSING_AGENT_MS = 5000;
   const DOUBLE_CLICK_MS = 2000;
   const CODE_MS = 60000; // A login verified in its last second still has its code to bring back.
@@ -14,16 +14,44 @@
     browser_mismatch: "expired",
     cookie_missing: "no_cookie",
   };
+  const STEPS = { clicked: 0, missing: 0, claimed: 2, taken: 3, verified: 4 };
 
   const login = document.getElementById("login");
   const help = document.getElementById("help");
   const ends = performance.now() + 1000 * Number(login.dataset.seconds);
   let clicked = null;
-  let helped = false;
+  let shown = "new";
 
   function show(state) {
+    if (state === shown) return;
+    shown = state;
     for (const part of login.querySelectorAll("[data-states]")) {
       part.hidden = !part.dataset.states.split(" ").includes(state);
+    }
+    const reached = STEPS[state] ?? 0;
+    login.querySelectorAll("[data-step]").forEach((step, place) => {
+      step.classList.toggle("done", place < reached);
+      step.lastElementChild.hidden = place >= reached;
+      if (place === reached) step.setAttribute("aria-current", "step");
+      else step.removeAttribute("aria-current");
+    });
+    if (state === "missing") help.open = true;
+  }
+
+  function explain(said) {
+    if (!said.code) return;
+    document.getElementById("failure-title").textContent = said.title;
+    document.getElementById("failure-sentence").textContent = said.sentence;
+    document.getElementById("failure-code").textContent = said.support;
+  }
+
+  // For the diagnostics page, which the help desk asks for; nothing in it is secret.
+  function remember(facts) {
+    try {
+      const before = JSON.parse(localStorage.getItem("cps-login") ?? "{}");
+      localStorage.setItem("cps-login", JSON.stringify({ ...before, ...facts }));
+    } catch {
+      // Storage is blocked: the page then has less to tell.
     }
   }
 
@@ -32,15 +60,19 @@
       cache: "no-store", redirect: "error", headers: { Accept: "application/json" },
     });
     const said = await answer.json();
-    return answer.ok ? said.state : (ENDED[said.error] ?? null);
+    if (!answer.ok) return ENDED[said.error] ?? null;
+    if (said.state === "failed") {
+      explain(said);
+      remember({ error: said.code ?? "failed", errorAt: new Date().toISOString() });
+    }
+    if (said.state === "claimed") remember({ agentAt: new Date().toISOString() });
+    return said.state;
   }
 
   // A login that nobody has claimed yet looks different once the person has gone to the agent.
   function shownFor(state) {
     if (state !== "new" || clicked === null) return state;
-    if (performance.now() - clicked < MISSING_AGENT_MS) return "clicked";
-    if (!helped) help.open = helped = true;
-    return "missing";
+    return performance.now() - clicked < MISSING_AGENT_MS ? "clicked" : "missing";
   }
 
   async function poll() {
@@ -55,6 +87,23 @@
     if (!FINAL.has(state)) setTimeout(poll, POLL_MS);
   }
 
+  // The tab that the agent sends back offers this one to go on in its place; see arrived.js. The
+  // cookie, of no other use, tells the callback that there is such a tab.
+  function waitHere() {
+    let channel;
+    try {
+      channel = new BroadcastChannel("cps-login");
+    } catch {
+      return;
+    }
+    channel.onmessage = ({ data }) => {
+      const target = new URL(login.dataset.target, location.href).href;
+      if (data?.arrived === target && clicked !== null) channel.postMessage({ waiting: target });
+      if (data?.takeOver === target && clicked !== null) location.replace(target);
+    };
+    document.cookie = "cps-waiting=1; Path=/_cps/callback; Max-Age=300; SameSite=Lax";
+  }
+
   for (const link of login.querySelectorAll("[data-agent]")) {
     link.addEventListener("click", (event) => {
       // A double click would open two tabs for one login, and only one of them can end it.
@@ -62,9 +111,15 @@
         event.preventDefault();
         return;
       }
+      if (clicked === null) waitHere();
       clicked = performance.now();
-      show("clicked");
+      // Only after this event: a link that is hidden while it is clicked opens nothing.
+      setTimeout(() => show("clicked"));
     });
   }
+  // A page that comes back out of the browser's history may show a login that is long over.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
   poll();
 })();

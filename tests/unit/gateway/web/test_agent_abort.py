@@ -23,7 +23,7 @@ def test_the_browser_that_began_learns_why(gateway: FakedGateway, code: ErrorCod
     gateway.claim(rid)
     answer = gateway.give_up(rid, code)
     assert (answer.status_code, answer.get_json()) == (200, {"ended": True})
-    assert status_of(browser, rid) == {"state": "failed", "code": code}
+    assert status_of(browser, rid).items() >= {"state": "failed", "code": code}.items()
     (event,) = gateway.audit.named("login_aborted")
     assert event == {"rid": rid, "reason": code, "client": CLIENT}
 
@@ -52,7 +52,7 @@ def test_it_is_said_once(gateway: FakedGateway) -> None:
     gateway.claim(rid)
     gateway.give_up(rid, ErrorCode.PIN_CANCELLED)
     assert gateway.give_up(rid, ErrorCode.PIN_BLOCKED).get_json()["error"] == "rid_unknown"
-    assert status_of(browser, rid) == {"state": "failed", "code": "pin_cancelled"}
+    assert status_of(browser, rid).items() >= {"state": "failed", "code": "pin_cancelled"}.items()
 
 
 def test_another_key_than_the_claims_ends_nothing(gateway: FakedGateway) -> None:
@@ -115,4 +115,4 @@ def test_a_refused_card_is_told_to_the_first_tab_too(gateway: FakedGateway) -> N
     gateway.claim(rid)
     gateway.verifier.decision = LoginRejectedError(ErrorCode.CERT_EXPIRED, "over")
     gateway.hand_in(rid)
-    assert status_of(browser, rid) == {"state": "failed", "code": "cert_expired"}
+    assert status_of(browser, rid).items() >= {"state": "failed", "code": "cert_expired"}.items()

@@ -33,6 +33,8 @@ def test_routes_are_exactly_those_of_the_protocol(gateway: FakedGateway) -> None
         ("/_cps/session", "GET"),
         ("/_cps/logout", "GET"),
         ("/_cps/logout", "POST"),
+        ("/_cps/diag", "GET"),
+        ("/_cps/base.css", "GET"),
         ("/_cps/internal/enter", "POST"),
         ("/_cps/.well-known/jwks.json", "GET"),
         ("/_cps/static/<path:filename>", "GET"),

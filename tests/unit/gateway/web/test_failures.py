@@ -14,10 +14,10 @@ from gateway.errors import (
     StoreUnavailableError,
     UpstreamError,
 )
-from gateway.web.failures import explain, new_incident
+from gateway.web.failures import explain
 from tests.support.gateway_fakes import ORIGIN, FakedGateway
 
-INCIDENT = re.compile(r"[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}")
+INCIDENT = re.compile(r"\b[0-9a-f]{4}-[0-9a-f]{4}\b")
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -48,12 +48,6 @@ def test_every_error_has_one_code(error: Exception, code: str, status: int) -> N
 def test_detail_is_bounded() -> None:
     failure = explain(LoginRejectedError(ErrorCode.SIG_INVALID, "x" * 10_000))
     assert len(failure.detail) == 300
-
-
-def test_incidents_are_random_and_easy_to_read_out() -> None:
-    incidents = {new_incident() for _ in range(200)}
-    assert len(incidents) == 200
-    assert all(INCIDENT.fullmatch(incident) for incident in incidents)
 
 
 @pytest.mark.parametrize(

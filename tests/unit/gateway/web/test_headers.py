@@ -16,6 +16,8 @@ PATHS = [
     "/_cps/agent/claim",
     "/_cps/.well-known/jwks.json",
     "/_cps/static/login.js",
+    "/_cps/base.css",
+    "/_cps/diag",
     "/_cps/nothing",
 ]
 WEB = Path(__file__).parents[4] / "gateway" / "web"
@@ -43,15 +45,17 @@ def test_every_answer_is_protected(gateway: FakedGateway, path: str) -> None:
     assert not [name for name, _ in headers if name.startswith("Access-Control")]
 
 
-@pytest.mark.parametrize("path", [p for p in PATHS if "static" not in p and "jwks" not in p])
+@pytest.mark.parametrize("path", [p for p in PATHS if not re.search(r"static|base\.css|jwks", p)])
 def test_nothing_personal_is_stored(gateway: FakedGateway, path: str) -> None:
     assert gateway.browser().open(path).headers["Cache-Control"] == "no-store"
 
 
-def test_static_files_are_checked_for_a_newer_version(gateway: FakedGateway) -> None:
-    answer = gateway.browser().open("/_cps/static/gateway.css")
+@pytest.mark.parametrize("path", ["/_cps/static/gateway.css", "/_cps/base.css"])
+def test_static_files_are_checked_for_a_newer_version(gateway: FakedGateway, path: str) -> None:
+    answer = gateway.browser().open(path)
     assert answer.headers["Cache-Control"] == "no-cache"
-    assert "ETag" in answer.headers
+    again = gateway.browser().open(path, {"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
 
 
 def test_plain_http_development_is_not_told_to_stay_on_https(tmp_path: Path) -> None:

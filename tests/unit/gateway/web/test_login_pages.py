@@ -14,7 +14,7 @@ from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.session.model import EndReason
 from gateway.settings import LimitsSettings
 from gateway.web import login_pages
-from gateway.web.login_pages import AGENT_PORTS, agent_url
+from gateway.web.login_pages import AGENT_PORTS, WAITING_COOKIE, agent_url
 from tests.support.gateway_fakes import (
     CLIENT,
     ORIGIN,
@@ -256,6 +256,29 @@ def test_state_is_told_to_the_browser_that_began_alone(gateway: FakedGateway) ->
     assert state_of(stranger, rid) == "browser_mismatch"
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence", "support"),
+    [
+        ("fr", "Débloquez-la avec son code", "Code pour le support : pin_blocked"),
+        ("en", "Unblock it with its unblocking code", "Code for the support: pin_blocked"),
+    ],
+)
+def test_state_of_a_failed_login_says_what_to_do(
+    gateway: FakedGateway, language: str, sentence: str, support: str
+) -> None:
+    browser = gateway.browser()
+    rid = browser.begin()
+    gateway.claim(rid)
+    gateway.give_up(rid, ErrorCode.PIN_BLOCKED)
+    fields = {"Accept-Language": language}
+    told = browser.client.get(
+        f"/_cps/login/status?r={rid}", base_url=ORIGIN, headers=fields
+    ).get_json()
+    assert sentence in told["sentence"]
+    assert told["title"]
+    assert told["support"] == support
+
+
 def test_polls_of_a_waiting_page_are_not_recorded(gateway: FakedGateway) -> None:
     rid = gateway.browser().begin()
     gateway.browser().fetch(f"/_cps/login/status?r={rid}")
@@ -369,11 +392,64 @@ def test_code_is_good_once(gateway: FakedGateway) -> None:
     session = browser.cookie(SESSION_COOKIE)
     browser.begin()
     answer = browser.open(f"/_cps/callback?code={code}")
-    assert answer.status_code == 403
-    assert "Lien de connexion périmé" in answer.text
-    # A second use opens nothing and closes nothing.
+    # A reload, or the second tab of a double click: it opens nothing, closes nothing, and leads to
+    # the portal that is open already.
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{ORIGIN}/")
+    assert "Set-Cookie" not in answer.headers
+    assert len(gateway.audit.named("session_started")) == 1
     assert browser.cookie(SESSION_COOKIE) == session
     assert gateway.sessions.get(browser.session_key(), now=gateway.clock())
+
+
+def test_a_used_code_is_refused_once_its_session_is_over(gateway: FakedGateway) -> None:
+    browser = gateway.browser()
+    code = gateway.code_for(browser.begin())
+    browser.open(f"/_cps/callback?code={code}")
+    gateway.sessions.end(browser.session_key(), EndReason.CARD_REMOVED, now=gateway.clock())
+    answer = browser.open(f"/_cps/callback?code={code}")
+    assert answer.status_code == 403
+    assert "Lien de connexion périmé" in answer.text
+
+
+def test_callback_looks_for_the_tab_that_waits_where_there_is_one(gateway: FakedGateway) -> None:
+    target_id = gateway.challenges.keep_target("/patients?q=%22", now=gateway.clock())
+    browser = gateway.browser()
+    code = gateway.code_for(browser.begin(f"/_cps/login?t={target_id}"))
+    browser.client.set_cookie(WAITING_COOKIE, "1", domain="portal.example", path="/_cps/callback")
+    answer = browser.open(f"/_cps/callback?code={code}")
+    assert answer.status_code == 200
+    assert f'href="{ORIGIN}/patients?q=%22"' in answer.text
+    assert code not in answer.text
+    waiting, session, login = answer.headers.getlist("Set-Cookie")
+    assert session.startswith(f"{SESSION_COOKIE}=")
+    assert login.startswith(f"{LOGIN_COOKIE}=; ")
+    assert waiting == f"{WAITING_COOKIE}=; Path=/_cps/callback; Max-Age=0"
+
+
+@pytest.mark.parametrize("value", ["", "0", "2", "1x"])
+def test_any_other_waiting_cookie_is_passed_over(gateway: FakedGateway, value: str) -> None:
+    browser = gateway.browser()
+    code = gateway.code_for(browser.begin())
+    browser.client.set_cookie(WAITING_COOKIE, value, domain="portal.example")
+    assert browser.open(f"/_cps/callback?code={code}").status_code == 303
+
+
+def test_the_waiting_cookie_logs_nobody_in(gateway: FakedGateway) -> None:
+    """The relay once more: neither a tab that waits nor one that arrives replaces the cookie."""
+    attacker, victim = gateway.browser(), gateway.browser()
+    code = gateway.code_for(attacker.begin())
+    for browser in (victim, attacker):
+        browser.client.set_cookie(WAITING_COOKIE, "1", domain="portal.example")
+        answer = browser.open(f"/_cps/callback?code={code}")
+        assert answer.status_code in (400, 403)
+        assert browser.cookie(SESSION_COOKIE) is None
+
+
+def test_who_is_in_already_is_told_so_and_may_go_on(gateway: FakedGateway) -> None:
+    browser = gateway.browser()
+    assert "est déjà connecté" not in browser.open("/_cps/login").text
+    browser.log_in()
+    assert "CAMILLE EXEMPLE est déjà connecté" in browser.open("/_cps/login").text
 
 
 def test_code_is_good_for_thirty_seconds(gateway: FakedGateway) -> None:
@@ -487,7 +563,7 @@ def test_refused_callback_stands_in_the_record_under_the_number_shown(
     browser = gateway.browser()
     answer = browser.open(f"/_cps/callback?code={'A' * 43}")
     (event,) = gateway.audit.named("login_refused")
-    assert f"<strong>{event['ref']}</strong>" in answer.text
+    assert f"Numéro d’incident : {event['ref']}" in answer.text
     assert event["reason"] == "code_invalid"
 
 

@@ -1,6 +1,7 @@
 """The session's page and the way out: who is in, until when, and who may end it."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from tests.support.gateway_fakes import (
     Browser,
     FakedGateway,
     ended_fields,
+    make_gateway,
+    make_settings,
 )
 
 
@@ -45,6 +48,27 @@ def test_idle_end_is_never_shown_after_the_absolute_end(
         text = browser.open("/_cps/session").text
     assert "16:53 UTC" not in text
     assert text.count("16:00 UTC") == 2
+
+
+def test_page_knows_how_long_the_session_lasts_without_activity(
+    gateway: FakedGateway, browser: Browser
+) -> None:
+    assert 'data-left="3600" data-warn="300"' in browser.open("/_cps/session").text
+    for _ in range(4):
+        for _ in range(70):
+            gateway.clock.advance(50)
+            browser.say(LeaseEvent.PRESENT)
+        text = browser.open("/_cps/session").text
+    assert 'data-left="400" data-warn="300"' in text
+
+
+def test_a_short_session_is_warned_of_at_its_half(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    limits = settings.session.model_copy(update={"idle_seconds": 120})
+    gateway = make_gateway(tmp_path, settings.model_copy(update={"session": limits}))
+    browser = gateway.browser()
+    browser.log_in()
+    assert 'data-left="120" data-warn="60"' in browser.open("/_cps/session").text
 
 
 @pytest.mark.parametrize("kind", list(CardKind))
@@ -112,7 +136,7 @@ def test_session_page_after_the_idle_limit_asks_to_log_in(
 def test_opening_the_logout_page_ends_nothing(gateway: FakedGateway, browser: Browser) -> None:
     answer = browser.open("/_cps/logout", {"Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 200
-    assert '<form class="actions" method="post" action="/_cps/logout">' in answer.text
+    assert '<form method="post" action="/_cps/logout">' in answer.text
     assert gateway.sessions.get(browser.session_key(), now=gateway.clock())
 
 
