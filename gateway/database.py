@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -102,9 +102,11 @@ class _ThreadConnection:
 class Database:
     """One SQLite file in WAL mode, with a connection for each thread.
 
-    A commit is on the disk before it is reported (``synchronous=FULL``): after a power failure no
-    session that was ended lives again and no code that was used is good again. A file that is
-    removed or exchanged while it is open lets nobody in until the gateway is started again.
+    A commit is on the disk before it is reported (``synchronous=FULL``), but for those that say
+    otherwise: after a power failure no session that was ended lives again and no code that was
+    used is good again. What is on the disk is always all up to some commit, never a choice of
+    them. A file that is removed or exchanged while it is open lets nobody in until the gateway is
+    started again.
 
     :param path: made with mode 0600 where it is missing.
     :param busy_seconds: longest wait for the lock of another process, seconds.
@@ -118,6 +120,7 @@ class Database:
         self._process = os.getpid()
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._connections: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
         self._closed = False
         self._make_file()
@@ -139,27 +142,27 @@ class Database:
             connection = self._connection()
             if durable:
                 return connection.execute(statement, values).fetchall()
-            connection.execute("PRAGMA synchronous = NORMAL")
-            try:
+            with self._own_turn(), _less_durable(connection):
                 return connection.execute(statement, values).fetchall()
-            finally:
-                connection.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the one write lock over several statements; an exception undoes them all.
 
+        :param durable: false where a power failure may undo them without opening anything; then
+            nobody waits for the disk.
         :raises StoreUnavailableError: where the database does not answer.
         """
-        with self._mapped_errors():
+        with self._mapped_errors(), self._own_turn():
             connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            with nullcontext() if durable else _less_durable(connection):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connections of all threads; nothing can be asked afterwards."""
@@ -169,6 +172,19 @@ class Database:
         with self._mapped_errors():
             for held in connections:
                 held.connection.close()
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Let the threads of this process write one after another.
+
+        SQLite alone would have all but one look again after pauses of up to 0.1 s.
+        """
+        if not self._write_lock.acquire(timeout=self._busy_seconds):
+            raise StoreUnavailableError(f"{self._path.name}: busy")
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     def _connection(self) -> sqlite3.Connection:
         if self._closed:
@@ -252,6 +268,15 @@ class Database:
             yield
         except sqlite3.Error as exc:
             raise StoreUnavailableError(f"{self._path.name}: {exc}") from exc
+
+
+@contextmanager
+def _less_durable(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
 
 
 def to_micros(moment: datetime) -> int:

@@ -46,6 +46,9 @@ class SQLiteChallengeStore:
     Each step is one UPDATE that names the state it starts from, so of any number of processes that
     try it at once one sees a row come back. What a later step does not need is wiped in the same
     transaction.
+
+    Taking, redeeming and failing are on the disk before they count: what was used or refused stays
+    so after a power failure. The other steps only lose a login that must then begin again.
     """
 
     def __init__(self, database: Database, settings: LoginSettings) -> None:
@@ -54,7 +57,7 @@ class SQLiteChallengeStore:
 
     def keep_target(self, target: str, *, now: datetime) -> str:
         name = new_target_id()
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             added = connection.execute(
                 "INSERT INTO targets (name, target, kept_at) VALUES (?, ?, ?)",
                 (name, same_origin_target(target), to_micros(now)),
@@ -72,7 +75,7 @@ class SQLiteChallengeStore:
             agent_key=None,
             expires_at=now + timedelta(seconds=self._settings.challenge_seconds),
         )
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             added = connection.execute(
                 "INSERT INTO challenges"
                 " (rid, state, nonce, pre_hash, target, created_at, expires_at)"
@@ -113,6 +116,7 @@ class SQLiteChallengeStore:
             "UPDATE challenges SET state = 'claimed', agent_key = ?"
             " WHERE rid = ? AND state = 'new' AND expires_at > ? AND created_at <= ? RETURNING *",
             (agent_key_to_text(agent_key), rid, *_times(now)),
+            durable=False,
         )
         if not rows:
             raise self._refusal(rid, ChallengeState.NEW)
@@ -182,6 +186,7 @@ class SQLiteChallengeStore:
                 rid,
                 *_times(now),
             ),
+            durable=False,
         )
         if not rows:
             raise self._refusal(rid, ChallengeState.TAKEN)

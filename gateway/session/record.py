@@ -8,10 +8,13 @@ from gateway.errors import StoreUnavailableError
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.model import EndReason
 
+_IDENTITY_MEMBERS = tuple(field.name for field in dataclasses.fields(VerifiedIdentity))
+
 
 def identity_to_text(identity: VerifiedIdentity) -> str:
     """Return *identity* as the text that a store keeps."""
-    return json.dumps(dataclasses.asdict(identity))
+    # dataclasses.asdict would copy every value first, which takes longer than all the rest.
+    return json.dumps({name: getattr(identity, name) for name in _IDENTITY_MEMBERS})
 
 
 def identity_from_text(text: str) -> VerifiedIdentity:

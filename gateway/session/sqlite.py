@@ -57,7 +57,8 @@ class SQLiteSessionStore:
 
     def open_lease(self, agent_key: AgentKey, *, grace: timedelta, now: datetime) -> str:
         lease = new_lease_id()
-        with self._database.transaction() as connection:
+        # A lease or a session that is lost in a power failure only asks for another login.
+        with self._database.transaction(durable=False) as connection:
             connection.execute(
                 "DELETE FROM leases WHERE present_until <= ? AND session IS NULL",
                 (to_micros(now),),
@@ -84,7 +85,7 @@ class SQLiteSessionStore:
     ) -> bytes:
         cookie = secrets.token_bytes(COOKIE_BYTES)
         key, moment = cookie_hash(cookie), to_micros(now)
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=False) as connection:
             if lease is not None:
                 bound = connection.execute(
                     "UPDATE leases SET session = ?, present_until = ? + grace"

@@ -1,8 +1,15 @@
 """Every measurement, one after another."""
 
-from tests.bench import card, relay, revocation, session_end, trust
+from tests.bench import card, relay, revocation, session_end, storm, trust
 
 if __name__ == "__main__":
-    for measure in (card.main, relay.main, session_end.main, revocation.main, trust.main):
+    for measure in (
+        card.main,
+        relay.main,
+        session_end.main,
+        storm.main,
+        revocation.main,
+        trust.main,
+    ):
         measure()
         print(flush=True)

@@ -64,6 +64,39 @@ def test_only_the_statement_asked_for_is_less_durable(database: Database) -> Non
     assert database.execute("PRAGMA synchronous")[0][0] == 2
 
 
+def test_a_transaction_may_be_less_durable_and_leaves_no_trace(database: Database) -> None:
+    with database.transaction(durable=False) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 1
+    with database.transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    with pytest.raises(KeyError), database.transaction(durable=False):
+        raise KeyError
+    assert database.execute("PRAGMA synchronous")[0][0] == 2
+
+
+def test_a_thread_waits_for_another_one_no_longer_than_for_a_process(path: Path) -> None:
+    database = Database(path, busy_seconds=0.05)
+    refusals: list[Exception] = []
+
+    def write() -> None:
+        for change in (
+            lambda: database.execute(KEEP, ("a",), durable=False),
+            lambda: database.transaction().__enter__(),
+        ):
+            try:
+                change()
+            except StoreUnavailableError as exc:
+                refusals.append(exc)
+
+    with database.transaction():
+        writer = threading.Thread(target=write)
+        writer.start()
+        writer.join(5)
+    assert [str(refusal) for refusal in refusals] == ["gateway.db: busy"] * 2
+    assert count(database) == 0
+    database.close()
+
+
 def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
     first = Database(path)
     first.execute(KEEP, ("a",))

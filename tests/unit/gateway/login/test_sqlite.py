@@ -1,5 +1,7 @@
 import hashlib
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode
-from gateway.database import Database
+from gateway.database import Database, Value
 from gateway.errors import LoginRejectedError, StoreUnavailableError
 from gateway.login.attempt import KEEP_SECONDS
 from gateway.login.sqlite import SQLiteChallengeStore
@@ -39,6 +41,53 @@ def column(database: Database, name: str, rid: str) -> object:
     (row,) = database.execute("SELECT * FROM challenges WHERE rid = ?", (rid,))
     value: object = row[name]
     return value
+
+
+class NotedDatabase(Database):
+    """Notes whether each change waited for the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.waited: list[bool] = []
+        super().__init__(path)
+
+    def execute(
+        self, statement: str, values: Sequence[Value] = (), *, durable: bool = True
+    ) -> list[sqlite3.Row]:
+        if not statement.startswith("SELECT"):
+            self.waited.append(durable)
+        return super().execute(statement, values, durable=durable)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        self.waited.append(durable)
+        with super().transaction(durable=durable) as connection:
+            yield connection
+
+
+def test_what_was_used_or_refused_is_on_the_disk_before_it_counts(tmp_path: Path) -> None:
+    database = NotedDatabase(tmp_path / "gateway.db")
+    store = SQLiteChallengeStore(database, SETTINGS)
+
+    def waited(act: Callable[[], object]) -> bool:
+        database.waited.clear()
+        act()
+        (each,) = database.waited
+        return each
+
+    first, second, third = (new(store) for _ in range(3))
+    # What is lost of these only asks for another login.
+    assert not waited(lambda: new(store))
+    assert not waited(lambda: store.keep_target("/a", now=MOMENT))
+    assert not waited(lambda: store.claim(first, KEY, now=MOMENT))
+    assert not waited(lambda: store.claim(second, KEY, now=MOMENT))
+    # What is lost of these could be done again.
+    assert waited(lambda: store.take(first, now=MOMENT))
+    codes: list[str] = []
+    assert not waited(lambda: codes.append(store.complete(first, DOCTOR, now=MOMENT)))
+    assert waited(lambda: store.redeem(codes[0], BROWSER, now=MOMENT))
+    assert waited(lambda: store.abort(second, KEY, ErrorCode.PIN_CANCELLED, now=MOMENT))
+    assert waited(lambda: store.fail(third))
+    database.close()
 
 
 def test_the_nonce_is_wiped_once_the_token_arrived(
