@@ -1,5 +1,7 @@
 """What the agent asks: claim a login, hand in what the card signed or give up, keep the lease."""
 
+import hashlib
+
 from flask import Blueprint, Response, g, jsonify
 
 from cps.authtoken.abort import MAX_ABORT_MESSAGE_BYTES, AbortMessage
@@ -73,12 +75,15 @@ def agent_api(parts: Parts) -> Blueprint:
         """Decide on the login; whatever fails here ends it for good (steps 8 and 9)."""
         max_bytes = parts.settings.login.token_bytes
         raw = read_body(max_bytes=max_bytes)
+        g.evidence = {"token_sha256": hashlib.sha256(raw).hexdigest()}
         try:
             sent = AuthToken.parse(raw, max_bytes=max_bytes)
         except ValueError as exc:
             _fail_named_login(parts, raw)
             raise LoginRejectedError(ErrorCode.TOKEN_MALFORMED, str(exc)) from exc
         g.rid = sent.rid
+        certificate = hashlib.sha256(sent.unverified_certificate).hexdigest()
+        g.evidence["certificate_sha256"] = certificate
         now = parts.clock()
         challenge = parts.challenges.take(sent.rid, now=now)
         try:
@@ -157,6 +162,7 @@ def _record_accepted(parts: Parts, token: AuthToken, identity: VerifiedIdentity)
         card_type=identity.card_type.name,
         card_number=identity.card_number,
         certificate_serial=identity.certificate_serial,
+        **g.evidence,
         upn_mismatch=identity.upn_mismatch,
         revocation=identity.revocation,
         agent_version=token.agent_version,

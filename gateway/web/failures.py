@@ -109,6 +109,8 @@ def _record_refusal(parts: Parts, event: str, failure: Failure, incident: str) -
             detail=failure.detail,
             ref=incident,
             client=client_address(),
+            # Digests of what was handed in, by which it is known again should it turn up.
+            **g.get("evidence", {}),
         )
     except StoreUnavailableError:
         # It is refused all the same; that it could not be recorded stands in the log.

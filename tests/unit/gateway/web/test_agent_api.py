@@ -1,5 +1,6 @@
 """Claim and token: what they answer, what they refuse, and what a refusal ends."""
 
+import hashlib
 import io
 import json
 import threading
@@ -348,6 +349,7 @@ def test_accepted_login_is_recorded_with_person_card_and_client(gateway: FakedGa
         "card_type": "CPS",
         "card_number": TEST_PERSON.card_number,
         "certificate_serial": TEST_PERSON.certificate_serial,
+        **digests(rid),
         "upn_mismatch": None,
         "revocation": "list",
         "agent_version": "0.1.0",
@@ -356,6 +358,22 @@ def test_accepted_login_is_recorded_with_person_card_and_client(gateway: FakedGa
         "client": CLIENT,
     }
     assert code not in repr(gateway.audit.events)
+
+
+def digests(rid: str) -> dict[str, str]:
+    """Return by what the record knows the token that is handed in for *rid* again."""
+    token = login_token(rid)
+    return {
+        "token_sha256": hashlib.sha256(token.to_json()).hexdigest(),
+        "certificate_sha256": hashlib.sha256(token.unverified_certificate).hexdigest(),
+    }
+
+
+def test_what_is_no_token_is_recorded_with_its_digest_alone(gateway: FakedGateway) -> None:
+    gateway.post_json("/_cps/agent/token", b"{}")
+    refusal = last_refusal(gateway)
+    assert refusal["token_sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert "certificate_sha256" not in refusal
 
 
 def test_token_for_an_unclaimed_login_is_refused_undecided(gateway: FakedGateway) -> None:
@@ -413,6 +431,7 @@ def test_refusal_tells_the_agent_the_code_and_the_log_the_detail(
         "detail": "the detail for the log",
         "ref": answer.get_json()["ref"],
         "client": CLIENT,
+        **digests(rid),
     }
 
 
