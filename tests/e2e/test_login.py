@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cps.demo.login import browser_path, chromium, run_login
+from cps.demo.login import AGENT_LINK, browser_path, chromium, run_login
 from cps.demo.processes import DemoError
 from cps.demo.run import Demo, running_demo
 from tests.support.pcsc import VirtualReader
@@ -35,10 +35,8 @@ def test_no_log_of_a_run_holds_a_secret(demo: Demo) -> None:
         context.on("request", lambda request: codes.extend(re.findall(r"code=(\S+)", request.url)))
         page = context.new_page()
         page.goto(demo.origin)
-        with context.expect_page() as opened:
-            page.locator('a[href^="http://127.0.0.1:2495"] >> nth=0').click()
-        portal = opened.value
-        portal.wait_for_url(f"{demo.origin}/")
+        page.locator(AGENT_LINK).click()
+        page.wait_for_url(f"{demo.origin}/")
         cookies = [str(cookie.get("value")) for cookie in context.cookies()]
     assert codes, "the code went through the browser"
     assert cookies, "the session stands"

@@ -4,7 +4,7 @@
 
 (() => {
   const ANSWER_MS = 400;
-  const CLOSE_MS = 300;
+  const CLOSE_MS = 100;
   const target = document.getElementById("target").href;
 
   const goOn = () => location.replace(target);
@@ -20,10 +20,10 @@
     if (data?.waiting !== target) return;
     clearTimeout(alone);
     channel.onmessage = null;
-    const handOver = () => channel.postMessage({ takeOver: target });
-    addEventListener("pagehide", handOver);
+    channel.postMessage({ closing: target });
+    // Not every browser lets a page close a tab that a link opened: then it goes on here.
     setTimeout(() => {
-      removeEventListener("pagehide", handOver);
+      channel.postMessage({ staying: target });
       goOn();
     }, CLOSE_MS);
     close();

@@ -6,6 +6,7 @@
   const POLL_MS = 700;
   const MISSING_AGENT_MS = 5000;
   const DOUBLE_CLICK_MS = 2000;
+  const CLOSED_MS = 250; // Longer than the other tab waits to see whether it could close itself.
   const CODE_MS = 60000; // A login verified in its last second still has its code to bring back.
   const FINAL = new Set(["used", "failed", "expired", "no_cookie"]);
   const ENDED = {
@@ -96,10 +97,12 @@
     } catch {
       return;
     }
+    const target = new URL(login.dataset.target, location.href).href;
+    let goOn = null;
     channel.onmessage = ({ data }) => {
-      const target = new URL(login.dataset.target, location.href).href;
-      if (data?.arrived === target && clicked !== null) channel.postMessage({ waiting: target });
-      if (data?.takeOver === target && clicked !== null) location.replace(target);
+      if (data?.arrived === target) channel.postMessage({ waiting: target });
+      if (data?.closing === target) goOn = setTimeout(() => location.replace(target), CLOSED_MS);
+      if (data?.staying === target) clearTimeout(goOn);
     };
     document.cookie = "cps-waiting=1; Path=/_cps/callback; Max-Age=300; SameSite=Lax";
   }
