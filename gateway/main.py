@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
+from gateway.operator.audit_commands import add_audit_command, run_audit
 from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
 from gateway.serve.check import describe
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve(options.config)
         if options.command == "keys":
             return _keys(options)
+        if options.command == "audit":
+            return run_audit(options)
         if options.command == "trust":
             return run_trust(options, system_clock())
         return _check(options.config)
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
+    add_audit_command(commands.add_parser("audit", help="the journal: check it, ask it"))
     add_trust_command(commands.add_parser("trust", help="the authorities and revocation data"))
     return parser
 

@@ -34,6 +34,7 @@ from gateway.settings_checks import (
     require_private_folder,
 )
 from gateway.settings_edge import EdgeSettings, edge_contradictions
+from gateway.settings_guard import GuardSettings, JournalSettings, guard_contradictions
 from gateway.settings_presence import PresenceSettings, presence_contradictions
 from gateway.settings_revocation import Moment, RevocationSettings
 
@@ -215,6 +216,8 @@ class Settings(_Table):
     store: StoreSettings = StoreSettings()
     edge: EdgeSettings = EdgeSettings()
     limits: LimitsSettings = LimitsSettings()
+    guard: GuardSettings = GuardSettings()
+    journal: JournalSettings = JournalSettings()
     audit: AuditSettings = AuditSettings()
 
     @classmethod
@@ -307,6 +310,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _trust_contradictions(settings.trust)
     yield from _store_contradictions(settings.store, settings.environment)
     yield from edge_contradictions(settings.edge)
+    yield from guard_contradictions(settings.guard)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
 

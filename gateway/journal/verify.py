@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,19 +39,25 @@ class Verification:
     checkpoints: int = 0
     unsigned: int = 0
     """Lines behind the signed end: a process was killed before it could sign."""
+    digests: dict[int, str] = field(default_factory=dict)
+    """Hashes of the lines that were asked for, as far as they are there."""
     faults: list[Fault] = field(default_factory=list)
 
 
-def verify(folder: Path, chain: str, key: JournalVerifier) -> Verification:
+def verify(
+    folder: Path, chain: str, key: JournalVerifier, *, wanted: Set[int] = frozenset()
+) -> Verification:
     """Check every line of *chain*, as it stands at this moment.
 
+    :param wanted: numbers of lines whose hashes are to be told.
     :raises OSError: where the files cannot be read.
     """
-    return _Check(folder, chain, key).run()
+    return _Check(folder, chain, key, wanted).run()
 
 
 class _Check:
-    def __init__(self, folder: Path, chain: str, key: JournalVerifier) -> None:
+    def __init__(self, folder: Path, chain: str, key: JournalVerifier, wanted: Set[int]) -> None:
+        self._wanted = wanted
         self._folder = folder
         self._chain = chain
         self._key = key
@@ -125,6 +132,8 @@ class _Check:
             self._purged = max(self._purged, through if isinstance(through, int) else 0)
         self._found.lines += 1
         self._found.last = self._previous = line.link
+        if n in self._wanted:
+            self._found.digests[n] = line.link.digest
         if self._head is not None and n == self._head.link.n:
             self._at_head = line.link.digest
 

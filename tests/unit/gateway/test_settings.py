@@ -113,6 +113,27 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             store_seconds = 3
             [audit]
             file = "audit.jsonl"
+            [guard]
+            timezone = "Indian/Reunion"
+            slow_seconds = 3
+            alarm_url = "https://alarms.example/cps"
+            [[guard.routes]]
+            name = "rights"
+            path = "/rights"
+            methods = ["GET"]
+            record = "query:nir"
+            fresh = "10m"
+            [[guard.rules]]
+            count = "requests"
+            limit = 9
+            per = "day"
+            effect = "log"
+            [journal]
+            folder = "journal"
+            records = "plain"
+            unwritable = "alarm"
+            file_bytes = 2000000
+            retention_days = 200
             [presence]
             mode = "off"
             heartbeat_seconds = 10

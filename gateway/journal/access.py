@@ -1,0 +1,151 @@
+"""The access journal: who, when, from where, which record, with what result."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.clock import Clock
+from gateway.errors import StoreUnavailableError
+from gateway.journal.chain import Chain
+from gateway.journal.commit import GroupCommit
+from gateway.journal.key import JournalKey
+from gateway.journal.line import MAX_TEXT_CHARS, FieldValue
+
+EVENT = "access"
+
+_log = logging.getLogger("gateway.journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """One request on a sensitive route."""
+
+    who: str
+    """The national number."""
+    card: str
+    """The card's number."""
+    session: str
+    """How the audit log names the session."""
+    client: str
+    """IP address of the browser."""
+    route: str
+    """The route's name in the settings."""
+    method: str
+    record: str | None
+    """The portal's own name of the record, ``None`` where the request names none."""
+
+
+class RecordNames:
+    """How the journal names records."""
+
+    def __init__(self, key: JournalKey, mode: Literal["hashed", "plain"]) -> None:
+        self._key = key
+        self._mode = mode
+
+    def hashed(self, record: str) -> str:
+        """Return the name that nobody can turn back without the key."""
+        return f"h:{self._key.record_hash(record)}"
+
+    def name(self, record: str) -> str:
+        """Return the name that is written into new lines."""
+        if self._mode == "plain" and len(record) <= MAX_TEXT_CHARS - 2:
+            return f"p:{record}"
+        # Also what is too long for a line: cut, two records could have one name.
+        return self.hashed(record)
+
+    def all_names(self, record: str) -> tuple[str, str]:
+        """Return every name that *record* may have, whatever the setting was."""
+        return self.hashed(record), f"p:{record}"
+
+
+class AccessJournal:
+    """Writes each access; what :meth:`record` returned from outlasts a power failure.
+
+    While nothing can be written, :meth:`require_ready` tries again before a request reaches the
+    portal, so that nothing is done there that cannot be recorded.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        names: RecordNames,
+        clock: Clock,
+        *,
+        refuses: bool,
+        on_failure: Callable[[str], None],
+    ) -> None:
+        """Take the chain to write to.
+
+        :param refuses: whether what cannot be recorded must not be answered.
+        :param on_failure: is told, once, when the journal cannot be written any more.
+        """
+        self._names = names
+        self._clock = clock
+        self._refuses = refuses
+        self._on_failure = on_failure
+        self._commit = GroupCommit(chain.append, name="access journal")
+        self._is_failing = False
+
+    async def require_ready(self) -> None:
+        """Return where the journal can be written, as far as is known.
+
+        :raises StoreUnavailableError: where it cannot, and the settings do not let that pass.
+        """
+        if self._is_failing:
+            await self._write({"event": "resumed"})
+
+    async def record(self, access: Access, *, status: int, effect: str | None = None) -> None:
+        """Write *access*, and return when it is on the disk.
+
+        :param status: of the answer, which must not begin before.
+        :param effect: what the guard did to it.
+        :raises StoreUnavailableError: where it cannot be written, and the settings do not let that
+            pass.
+        """
+        await self._write(self._fields(access, status, effect))
+
+    def note(self, access: Access) -> None:
+        """Write *access*, to which no answer was begun, without waiting for the disk."""
+        self._commit.submit(self._at() | self._fields(access, None, None))
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        self._commit.close()
+
+    async def _write(self, fields: dict[str, FieldValue]) -> None:
+        done = asyncio.wrap_future(self._commit.submit(self._at() | fields))
+        try:
+            # Whoever hangs up does not stop the line.
+            await asyncio.shield(done)
+        except StoreUnavailableError as exc:
+            if not self._is_failing:
+                self._is_failing = True
+                _log.critical("the access journal cannot be written: %s", exc)
+                self._on_failure(str(exc))
+            if self._refuses:
+                raise
+        else:
+            if self._is_failing:
+                self._is_failing = False
+                _log.warning("the access journal is written again")
+
+    def _at(self) -> dict[str, FieldValue]:
+        return {"at": self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+    def _fields(
+        self, access: Access, status: int | None, effect: str | None
+    ) -> dict[str, FieldValue]:
+        return {
+            "event": EVENT,
+            "who": access.who,
+            "card": access.card,
+            "session": access.session,
+            "client": access.client,
+            "route": access.route,
+            "method": access.method,
+            "record": None if access.record is None else self._names.name(access.record),
+            "status": status,
+            "effect": effect,
+        }
