@@ -1,0 +1,55 @@
+"""A program that writes accesses and says which are acknowledged: to be killed."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from gateway.clock import system_clock
+from gateway.journal.access import Access, AccessJournal, RecordNames
+from gateway.journal.key import load_or_create
+from tests.support.chains import ChainPlace
+
+WRITERS = 8
+"""Requests under way at a time."""
+
+
+def access(record: str) -> Access:
+    """Return an access to *record*."""
+    return Access(
+        who="899900000013",
+        card="2899000001",
+        session="0123456789abcdef",
+        client="192.0.2.7",
+        route="rights",
+        method="GET",
+        record=record,
+    )
+
+
+async def write_on(journal: AccessJournal, name: str) -> None:
+    """Write until killed; a record's name is printed when the answer could have begun."""
+    number = 0
+    while True:
+        number += 1
+        record = f"{name}-{number}"
+        await journal.record(access(record), status=200)
+        os.write(1, f"{record}\n".encode())
+
+
+async def main(folder: Path) -> None:
+    """Write with several requests at a time into small files."""
+    place = ChainPlace(folder / "chain", key=load_or_create(folder / "key"), file_bytes=20_000)
+    place.now = system_clock()
+    journal = AccessJournal(
+        place.chain(),
+        RecordNames(place.key, "plain"),
+        system_clock,
+        refuses=True,
+        on_failure=lambda _: None,
+    )
+    await asyncio.gather(*(write_on(journal, f"{os.getpid()}-{n}") for n in range(WRITERS)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
