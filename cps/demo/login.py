@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from time import monotonic
+from typing import TypedDict
 
 from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
 
@@ -39,18 +40,34 @@ def browser_path() -> str:
     raise DemoError(f"no browser found: install one of {', '.join(BROWSERS)}")
 
 
+class BrowserArguments(TypedDict):
+    """Which program is the browser, and how it is called."""
+
+    executable_path: str
+    args: list[str]
+
+
+def browser_arguments(*more_flags: str) -> BrowserArguments:
+    """Return how Playwright is to start the installed Chromium.
+
+    :param more_flags: of its command line.
+    :raises DemoError: where there is none.
+    """
+    flags = [*_FLAGS, *more_flags]
+    if os.geteuid() == 0:
+        # Chromium's sandbox does not start for root, as in most containers.
+        flags.append("--no-sandbox")
+    return {"executable_path": browser_path(), "args": flags}
+
+
 @contextmanager
 def chromium(*more_flags: str) -> Iterator[BrowserContext]:
     """Yield a context of a headless Chromium that speaks French and keeps nothing.
 
     :param more_flags: of its command line.
     """
-    flags = [*_FLAGS, *more_flags]
-    if os.geteuid() == 0:
-        # Chromium's sandbox does not start for root, as in most containers.
-        flags.append("--no-sandbox")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=flags)
+        browser = playwright.chromium.launch(**browser_arguments(*more_flags))
         context = browser.new_context(locale="fr-FR", viewport={"width": 1100, "height": 760})
         context.set_default_timeout(STEP_MILLISECONDS)
         try:

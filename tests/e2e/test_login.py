@@ -1,30 +1,13 @@
 """The whole line on real parts: card in a PC/SC reader, agent, gateway, portal, Chromium."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cps.demo.login import AGENT_LINK, browser_path, chromium, run_login
-from cps.demo.processes import DemoError
-from cps.demo.run import Demo, running_demo
-from tests.support.pcsc import VirtualReader
-
-PIN = "7391"
-
-
-@pytest.fixture(scope="module")
-def demo(pcscd: VirtualReader) -> Iterator[Demo]:
-    # The reader is asked for to have it to ourselves: the demo puts a card of its own into it.
-    assert not pcscd.present()
-    try:
-        browser_path()
-    except DemoError as exc:
-        pytest.skip(str(exc))
-    with running_demo(say=print, unattended=True, pin=PIN) as running:
-        assert running.card is not None
-        yield running
+from cps.demo.login import AGENT_LINK, chromium, run_login
+from cps.demo.run import Demo
+from tests.e2e.conftest import PIN
 
 
 @pytest.mark.pcscd
