@@ -24,7 +24,6 @@ from gateway.settings_checks import (
     ListenAddress,
     NotEmpty,
     Origin,
-    OutputFile,
     PolicyIdentifier,
     PrivateFolder,
     RedisURL,
@@ -35,6 +34,11 @@ from gateway.settings_checks import (
 )
 from gateway.settings_edge import EdgeSettings, edge_contradictions
 from gateway.settings_guard import GuardSettings, JournalSettings, guard_contradictions
+from gateway.settings_operation import (
+    AuditSettings,
+    MonitorSettings,
+    operation_contradictions,
+)
 from gateway.settings_presence import PresenceSettings, presence_contradictions
 from gateway.settings_revocation import Moment, RevocationSettings
 
@@ -190,13 +194,6 @@ class LimitsSettings(_Table):
     """Longest wait for an answer of the store, seconds, 1 to 30, default 5; then nobody gets in."""
 
 
-class AuditSettings(_Table):
-    """``[audit]``: the record of every decision."""
-
-    file: OutputFile | None = None
-    """File that gets one JSON line per decision; default: standard output."""
-
-
 class Settings(_Table):
     """Everything the operator decides; cannot change while the gateway runs."""
 
@@ -219,6 +216,7 @@ class Settings(_Table):
     guard: GuardSettings = GuardSettings()
     journal: JournalSettings = JournalSettings()
     audit: AuditSettings = AuditSettings()
+    monitor: MonitorSettings = MonitorSettings()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -309,6 +307,9 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "limits.cookie_bytes", "must not exceed limits.header_bytes"
     yield from _trust_contradictions(settings.trust)
     yield from _store_contradictions(settings.store, settings.environment)
+    yield from operation_contradictions(
+        settings.audit, settings.monitor, listens_on=(listen.address, listen.port)
+    )
     yield from edge_contradictions(settings.edge)
     yield from guard_contradictions(settings.guard)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
@@ -370,6 +371,7 @@ def _is_loopback(host: str) -> bool:
 _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "missing": "is missing",
+        "bool_type": "true or false is wanted, not {input}",
         "int_type": "a whole number is wanted, not {input}",
         "string_type": "text is wanted, not {input}",
         "path_type": "a path is wanted, not {input}",

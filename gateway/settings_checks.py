@@ -77,6 +77,14 @@ def _require_writable_place(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def _require_socket(path: Path, info: ValidationInfo) -> Path:
+    if info.context is not None:
+        status = _status(path)
+        if status is None or not stat.S_ISSOCK(status.st_mode):
+            raise ValueError(f"{path} is not a socket")
+    return path
+
+
 def _require_parent(path: Path) -> None:
     status = _status(path.parent)
     if status is None or not stat.S_ISDIR(status.st_mode):
@@ -173,6 +181,8 @@ SecretFile = Annotated[InputFile, AfterValidator(_require_secret_file)]
 """A file that the gateway reads and other users must not."""
 OutputFile = Annotated[Path, BeforeValidator(_resolve), AfterValidator(_require_writable_place)]
 """A file that the gateway writes."""
+SystemSocket = Annotated[Path, BeforeValidator(_resolve), AfterValidator(_require_socket)]
+"""A Unix socket of another program."""
 PrivateFolder = Annotated[Path, BeforeValidator(_resolve), AfterValidator(_require_folder)]
 """A folder in which nobody else can write; it may be missing."""
 NotEmpty = AfterValidator(_require_one)

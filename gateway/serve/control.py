@@ -17,7 +17,7 @@ from granian.log import LogLevels
 from granian.server import MPServer
 
 from gateway.assertion import AssertionSigner
-from gateway.audit import AuditLog
+from gateway.audit import open_audit
 from gateway.clock import Clock, system_clock
 from gateway.errors import GatewayError
 from gateway.login.rules import AccessRules
@@ -89,9 +89,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             AccessRules.of(settings.login),
             settings.portal.origin,
         ),
-        audit=AuditLog(
-            settings.audit.file or sys.stdout, clock, is_test=settings.environment == "test"
-        ),
+        audit=open_audit(settings, clock),
         make_counters=stores.make_counters,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience

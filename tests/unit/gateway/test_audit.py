@@ -1,7 +1,5 @@
 import io
 import json
-import os
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -11,8 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cps.authtoken.codes import ErrorCode
-from gateway.audit import MAX_ITEMS, MAX_TEXT_CHARS, AuditLog, AuditValue
+from gateway.audit import AuditLog, open_audit
+from gateway.audit_targets import Line, StreamTarget
 from gateway.errors import StoreUnavailableError
+from gateway.journal.line import MAX_ITEMS, MAX_TEXT_CHARS, FieldValue
+from gateway.settings import Settings
+from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
 
 
 def clock() -> datetime:
@@ -21,7 +23,7 @@ def clock() -> datetime:
 
 def test_a_decision_is_one_json_line_with_its_time() -> None:
     stream = io.StringIO()
-    AuditLog(stream, clock).record(
+    AuditLog(StreamTarget(stream), clock).record(
         "login_refused", reason=ErrorCode.CERT_REVOKED, number=3, ok=False, who=None, ids=["a", "é"]
     )
     assert stream.getvalue().endswith("\n")
@@ -40,7 +42,7 @@ def test_a_decision_is_one_json_line_with_its_time() -> None:
 @given(st.text(max_size=30))
 def test_no_text_can_break_a_line(text: str) -> None:
     stream = io.StringIO()
-    AuditLog(stream, clock).record("login", who=text)
+    AuditLog(StreamTarget(stream), clock).record("login", who=text)
     (line,) = stream.getvalue().splitlines()
     assert line.isascii()
     assert json.loads(line)["who"] == text
@@ -53,7 +55,7 @@ def test_no_text_can_break_a_line(text: str) -> None:
 )
 def test_a_forged_line_stays_a_value(text: str) -> None:
     stream = io.StringIO()
-    AuditLog(stream, clock).record("login", who=text)
+    AuditLog(StreamTarget(stream), clock).record("login", who=text)
     assert stream.getvalue().count("\n") == 1
     assert stream.getvalue().isascii()
     assert json.loads(stream.getvalue()) == {
@@ -65,7 +67,7 @@ def test_a_forged_line_stays_a_value(text: str) -> None:
 
 def test_long_values_are_cut() -> None:
     stream = io.StringIO()
-    AuditLog(stream, clock).record(
+    AuditLog(StreamTarget(stream), clock).record(
         "login", who="x" * (MAX_TEXT_CHARS + 1), ids=["y" * 2 * MAX_TEXT_CHARS] * 2 * MAX_ITEMS
     )
     line = json.loads(stream.getvalue())
@@ -81,7 +83,7 @@ def test_long_values_are_cut() -> None:
 def test_other_types_are_refused_and_not_shown(value: object) -> None:
     stream = io.StringIO()
     with pytest.raises(TypeError) as caught:
-        AuditLog(stream, clock).record("login", field=cast(AuditValue, value))
+        AuditLog(StreamTarget(stream), clock).record("login", field=cast(FieldValue, value))
     assert "secret" not in str(caught.value)
     assert stream.getvalue() == ""
 
@@ -89,69 +91,57 @@ def test_other_types_are_refused_and_not_shown(value: object) -> None:
 @pytest.mark.parametrize("name", ["time", "event"])
 def test_the_logs_own_fields_cannot_be_overwritten(name: str) -> None:
     with pytest.raises(TypeError):
-        AuditLog(io.StringIO(), clock).record("login", **{name: "x"})
+        AuditLog(StreamTarget(io.StringIO()), clock).record("login", **{name: "x"})
 
 
-def test_a_file_is_made_for_its_owner_alone_and_appended_to(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    AuditLog(path, clock).record("one")
-    AuditLog(path, clock).record("two")
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["one", "two"]
+class FailingTarget:
+    """Takes nothing, like a full disk."""
+
+    def write(self, line: Line) -> None:
+        raise OSError("No space left on device")
 
 
-def test_a_file_may_be_moved_away(tmp_path: Path) -> None:
-    path = tmp_path / "audit.jsonl"
-    log = AuditLog(path, clock)
-    log.record("one")
-    path.rename(tmp_path / "audit.jsonl.1")
-    log.record("two")
-    assert json.loads(path.read_text())["event"] == "two"
-
-
-@pytest.mark.parametrize("to_file", [True, False], ids=["file", "stream"])
-def test_lines_of_many_threads_stay_whole(tmp_path: Path, to_file: bool) -> None:
-    path, stream = tmp_path / "audit.jsonl", io.StringIO()
-    log = AuditLog(path if to_file else stream, clock)
-
-    def write(name: str) -> None:
-        for _ in range(50):
-            log.record("login", who=name * 300)
-
-    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    lines = (path.read_text() if to_file else stream.getvalue()).splitlines()
-    assert sorted(json.loads(line)["who"][0] for line in lines) == sorted("abcd" * 50)
-
-
-def test_a_decision_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailableError):
-        AuditLog(tmp_path / "nowhere" / "audit.jsonl", clock).record("login")
-    stream = io.StringIO()
-    stream.close()
-    with pytest.raises(StoreUnavailableError):
-        AuditLog(stream, clock).record("login")
-
-
-def test_a_full_disk_is_refused() -> None:
-    with pytest.raises(StoreUnavailableError, match="space"):
-        AuditLog(Path("/dev/full"), clock).record("login")
-
-
-def test_a_part_of_a_line_is_not_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, line: whole(descriptor, line[:5]))
-    with pytest.raises(StoreUnavailableError, match="part"):
-        AuditLog(tmp_path / "audit.jsonl", clock).record("login")
+def test_a_decision_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(StoreUnavailableError, match="No space"):
+        AuditLog(FailingTarget(), clock).record("login")
 
 
 def test_every_line_of_a_test_environment_says_so() -> None:
     stream = io.StringIO()
-    AuditLog(stream, clock, is_test=True).record("login")
-    AuditLog(stream, clock).record("login")
+    AuditLog(StreamTarget(stream), clock, is_test=True).record("login")
+    AuditLog(StreamTarget(stream), clock).record("login")
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first["environment"] == "test"
     assert "environment" not in second
+
+
+def settings_with(folder: Path, line: str) -> Settings:
+    text = with_line("audit", line) if line else MINIMAL
+    settings = Settings.load(write(settings_folder(folder), text))
+    settings.state_dir.mkdir(mode=0o700)
+    return settings
+
+
+def test_the_log_is_where_the_settings_say(tmp_path: Path) -> None:
+    log = open_audit(settings_with(tmp_path, 'file = "audit.jsonl"'), clock)
+    log.record("login")
+    (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert json.loads(line)["event"] == "login"
+
+
+def test_without_a_place_the_log_is_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_audit(settings_with(tmp_path, ""), clock).record("login")
+    assert json.loads(capsys.readouterr().out)["event"] == "login"
+
+
+def test_the_journal_gets_one_chain_of_all_processes(tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, "journal = true")
+    for name in ("one", "two"):
+        open_audit(settings, clock).record(name)
+    (file,) = (settings.state_dir / "journal" / "audit").glob("audit-*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["event"] for line in lines if line["event"] in ("one", "two")] == ["one", "two"]
+    assert [line["n"] for line in lines] == list(range(1, len(lines) + 1))
+    assert len({line["prev"] for line in lines}) == len(lines)
