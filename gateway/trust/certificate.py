@@ -12,7 +12,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
 
     :param der: at most 8192 bytes, nothing before or behind the certificate.
     :raises ValueError: for anything but one X.509 version 3 certificate in DER, every part of
-        which can be read: names, key, algorithms and extensions, none of them twice.
+        which can be read: names, dates, key, algorithms and extensions, none of them twice.
 
     Source: RFC 5280 §4.1, §4.1.2.2.
     """
@@ -24,6 +24,8 @@ def load_certificate(der: bytes) -> x509.Certificate:
         _ = (
             certificate.subject,
             certificate.issuer,
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
             certificate.extensions,
             certificate.public_key(),
             certificate.signature_hash_algorithm,

@@ -123,6 +123,9 @@ def packed_entries(der: bytes, entries: slice) -> list[bytes]:
     if entries.start == entries.stop:
         return []
     at, end = _content(der, entries.start)
+    if at == end:
+        # Source: RFC 5280 §5.1.2.6: without entries the list of them is absent.
+        raise ValueError("a list of entries without entries")
     records: list[bytes] = []
     add = records.append
     # Nearly all entries say the same beside number and date, so that is decoded once.

@@ -48,6 +48,8 @@ _UNDERSTOOD = frozenset(
     }
 )
 """Extensions that code here heeds, and which may therefore be critical."""
+_LISTS = (x509.SubjectAlternativeName, x509.CertificatePolicies)
+"""Extensions that are a list of at least one; the library lets an empty one pass."""
 _ALWAYS_CRITICAL = frozenset({x509.NameConstraints.oid, x509.InhibitAnyPolicy.oid})
 """policyConstraints too by the standard of today, not by the one before; heeded in any case."""
 
@@ -63,7 +65,7 @@ class PathInputs:
     purpose: x509.ObjectIdentifier | None = None
     """What extKeyUsage must name in every certificate that has one; ``None`` for no demand."""
     purpose_required: bool = False
-    """Whether the leaf must name its purpose, and none of :data:`FOREIGN_PURPOSES`."""
+    """Whether the leaf must name its purpose, and nobody any of :data:`FOREIGN_PURPOSES`."""
     private: frozenset[x509.ObjectIdentifier] = frozenset()
     """More extensions that may be critical in the leaf, because the caller heeds them."""
 
@@ -95,7 +97,7 @@ class PathState:
         if constraints is not None and not constraints.critical:
             raise ValueError("an anchor's basicConstraints are critical")
         if not is_same(anchor.subject, anchor.issuer):
-            _require_key_identifier(anchor)
+            _key_identifier(anchor)
         return cls(
             inputs=inputs,
             issuer=anchor,
@@ -146,7 +148,7 @@ class PathState:
         if not is_same(certificate.issuer, self.issuer.subject):
             raise ValueError("the issuer's name is not that of the certificate above")
         _require_form(certificate, self.inputs, authority=authority)
-        _require_key_identifier(certificate)
+        _require_key_of(self.issuer, certificate)
 
 
 def require_valid_path(
@@ -185,7 +187,7 @@ def _require_dates(certificate: x509.Certificate, now: datetime) -> None:
 
 def _require_form(certificate: x509.Certificate, inputs: PathInputs, *, authority: bool) -> None:
     """Refuse what RFC 5280's profile, section 4, does not allow to stand in a certificate."""
-    inputs.strength.require_key(certificate.public_key())
+    inputs.strength.require_stated(certificate)
     if not 0 < certificate.serial_number.bit_length() <= MAX_SERIAL_BITS:
         raise ValueError("the serial number is not positive, or too long")
     if not certificate.issuer.rdns:
@@ -208,6 +210,8 @@ def _require_understood(
                 raise ValueError(f"critical extension {oid.dotted_string}")
         elif oid in _ALWAYS_CRITICAL:
             raise ValueError(f"extension {oid.dotted_string} is not critical")
+        if isinstance(extension.value, _LISTS) and not len(extension.value):
+            raise ValueError(f"extension {oid.dotted_string} is empty")
 
 
 def _require_authority(certificate: x509.Certificate) -> None:
@@ -236,22 +240,35 @@ def _require_end(certificate: x509.Certificate) -> None:
         raise ValueError("no name, neither as subject nor in a critical extension")
 
 
-def _require_key_identifier(certificate: x509.Certificate) -> None:
-    if find_extension(certificate, x509.AuthorityKeyIdentifier) is None:
+def _require_key_of(issuer: x509.Certificate, certificate: x509.Certificate) -> None:
+    """Refuse *certificate* where it says that another key than that of *issuer* signed it."""
+    named = _key_identifier(certificate)
+    own = find_extension(issuer, x509.SubjectKeyIdentifier)
+    if own is not None and named != own.value.digest:
+        raise ValueError("authorityKeyIdentifier: another key than the issuer's")
+
+
+def _key_identifier(certificate: x509.Certificate) -> bytes:
+    """Return which key the issuer is said to have.
+
+    Source: RFC 5280 §4.2.1.1.
+    """
+    found = find_extension(certificate, x509.AuthorityKeyIdentifier)
+    if found is None or not found.value.key_identifier:
         raise ValueError("no authorityKeyIdentifier")
+    return found.value.key_identifier
 
 
 def _require_purpose(certificate: x509.Certificate, inputs: PathInputs, *, authority: bool) -> None:
     found = find_extension(certificate, x509.ExtendedKeyUsage)
-    strict = inputs.purpose_required and not authority
     if found is None:
-        if strict:
+        if inputs.purpose_required and not authority:
             raise ValueError("extKeyUsage is absent")
         return
     # anyExtendedKeyUsage is not enough: the purpose must be named.
     if inputs.purpose is not None and inputs.purpose not in found.value:
         raise ValueError("extKeyUsage: another purpose")
-    if strict and not FOREIGN_PURPOSES.isdisjoint(found.value):
+    if inputs.purpose_required and not FOREIGN_PURPOSES.isdisjoint(found.value):
         raise ValueError("extKeyUsage: purposes that do not go together")
 
 

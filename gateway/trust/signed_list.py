@@ -64,9 +64,11 @@ def _may_sign_lists(authority: x509.Certificate) -> bool:
 
 
 def require_version(crl: x509.CertificateRevocationList, der: bytes) -> None:
-    """Refuse extensions in a list of version 1, which the library lets pass.
+    """Refuse extensions in a list of version 1, or in its entries, which the library lets pass.
 
     Source: RFC 5280 §5.1.2.1.
     """
-    if not has_version(der) and len(crl.extensions):
+    if has_version(der):
+        return
+    if len(crl.extensions) or any(len(entry.extensions) for entry in crl):
         raise ValueError("extensions in a list of version 1")

@@ -7,10 +7,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import SignatureAlgorithmOID
+from cryptography.x509.oid import PublicKeyAlgorithmOID, SignatureAlgorithmOID
 
 from gateway.trust.der import members
 
+MIN_RSA_EXPONENT = 65537
+"""Smaller ones turn small mistakes in the padding into forgeries."""
+MAX_RSA_EXPONENT_BITS = 64
+"""Bounds the work of one verification; every known authority uses 65537."""
 _ALGORITHM_IN_TBS = 2
 """Place of the algorithm in the signed part of a version 3 certificate: behind version, serial."""
 
@@ -30,6 +34,7 @@ class Strength:
         """
         match key:
             case rsa.RSAPublicKey() if key.key_size >= self.min_rsa_bits:
+                require_usual_exponent(key)
                 return
             case ec.EllipticCurvePublicKey() if self.algorithms & _CURVE_ALGORITHMS:
                 if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1):
@@ -37,6 +42,19 @@ class Strength:
             case dsa.DSAPublicKey() if self.algorithms & _DSA_ALGORITHMS:
                 return
         raise ValueError("a key of a kind or length that is not accepted")
+
+    def require_stated(self, certificate: x509.Certificate) -> None:
+        """Refuse a key or a signature algorithm by what *certificate* says; nothing is verified.
+
+        :raises ValueError: also for an RSA key that is bound to the PSS scheme.
+
+        Source: RFC 4055 §1.2.
+        """
+        if certificate.signature_algorithm_oid not in self.algorithms:
+            raise ValueError("a signature algorithm that is not accepted")
+        if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+            raise ValueError("a key of a kind or length that is not accepted")
+        self.require_key(certificate.public_key())
 
     def require_signed(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         """Refuse *certificate* unless the key of *issuer* signed it; names are not looked at.
@@ -55,6 +73,16 @@ class Strength:
             _verify(certificate, issuer)
         except (InvalidSignature, UnsupportedAlgorithm, TypeError) as exc:
             raise ValueError("not signed by the key of its issuer") from exc
+
+
+def require_usual_exponent(key: rsa.RSAPublicKey) -> None:
+    """Refuse an RSA key whose exponent is too small to be safe, or too large to be quick.
+
+    :raises ValueError: for such a key.
+    """
+    exponent = key.public_numbers().e
+    if exponent < MIN_RSA_EXPONENT or exponent.bit_length() > MAX_RSA_EXPONENT_BITS:
+        raise ValueError("an RSA key with an unusual exponent")
 
 
 def _verify(certificate: x509.Certificate, issuer: x509.Certificate) -> None:

@@ -65,6 +65,10 @@ def _raw(oid: x509.ObjectIdentifier, content: bytes) -> bytes:
     return _leaf(plain(x509.UnrecognizedExtension(oid, content)))
 
 
+def _own_key_identifier() -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(pki.key("leaf").public_key())
+
+
 def _text(number: str) -> bytes:
     return tlv.encode(0x13, number.encode())
 
@@ -138,6 +142,7 @@ FORM: tuple[NegativeLeaf, ...] = (
     _malformed("negative serial number", 56, strange_leaves.negative_serial),
     _malformed("serial number 0", 56, strange_leaves.serial_zero),
     _malformed("version 2", 46, strange_leaves.version_2),
+    _malformed("end in the year 0", 46, strange_leaves.ends_in_the_year_0),
 )
 """What is no certificate in DER."""
 
@@ -195,6 +200,9 @@ PATH: tuple[NegativeLeaf, ...] = (
     ),
     _untrusted("RSA-1024", 63, lambda: pki.der(pki.leaf(leaf_key=pki.key("weak leaf", 1024)))),
     _untrusted("SHA-1", 63, lambda: pki.sha1_signed(pki.leaf())),
+    _untrusted("exponent 3", 63, lambda: strange_leaves.with_exponent(3)),
+    _untrusted("key for PSS", 63, strange_leaves.bound_to_pss),
+    _untrusted("signed by PSS", 63, strange_leaves.pss_signed),
     _untrusted("curve of coins", 63, lambda: strange_leaves.on_curve(ec.SECP256K1())),
     _untrusted("signature changed", 77, strange_leaves.changed_signature),
     _untrusted("content changed", 77, strange_leaves.changed_content),
@@ -257,6 +265,8 @@ PATH: tuple[NegativeLeaf, ...] = (
         81,
         lambda: _leaf(without=x509.AuthorityKeyIdentifier.oid),
     ),
+    _untrusted("points to another key", 81, lambda: _leaf(plain(_own_key_identifier()))),
+    _untrusted("a list of no names", 50, lambda: _leaf(plain(x509.SubjectAlternativeName([])))),
 )
 """Certificates that no path leads to."""
 

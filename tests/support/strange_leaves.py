@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from cps import tlv
@@ -89,6 +90,12 @@ def serial_zero() -> bytes:
     return pki.patched(pki.leaf(serial=0x55), before, _VERSION_3 + der.integer(0))
 
 
+def ends_in_the_year_0() -> bytes:
+    """Return a certificate whose end is in a year that no calendar here has."""
+    leaf = pki.leaf(not_after=pki.NOW.replace(year=2060))
+    return pki.patched(leaf, b"20601123", b"00001123")
+
+
 def version_2() -> bytes:
     """Return a certificate of version 2, which has extensions nevertheless."""
     return pki.patched(pki.leaf(), _VERSION_3, der.explicit(0, der.integer(1)))
@@ -115,6 +122,40 @@ def on_curve(curve: ec.EllipticCurve, *, not_after: datetime | None = None) -> b
         pki.leaf_request(not_after=not_after), public_key=_curve_key(curve.name).public_key()
     )
     return pki.der(issue(pki.hierarchy().intermediate, request))
+
+
+def with_exponent(exponent: int) -> bytes:
+    """Return a certificate for an RSA key with this exponent, of which nobody has the other."""
+    modulus = pki.key("leaf").public_key().public_numbers().n
+    public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    request = replace(pki.leaf_request(), public_key=public)
+    return pki.der(issue(pki.hierarchy().intermediate, request))
+
+
+def bound_to_pss() -> bytes:
+    """Return a certificate whose RSA key is for signatures of another scheme alone."""
+    usual = bytes.fromhex("06092A864886F70D010101 0500")
+    pss_of_any_kind = bytes.fromhex("06092A864886F70D01010A 3000")
+    return pki.patched(pki.leaf(), usual, pss_of_any_kind)
+
+
+def pss_signed() -> bytes:
+    """Return a certificate that its authority signed by another scheme than all others."""
+    leaf = pki.leaf()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(leaf.subject)
+        .issuer_name(leaf.issuer)
+        .public_key(leaf.public_key())
+        .serial_number(leaf.serial_number)
+        .not_valid_before(leaf.not_valid_before_utc)
+        .not_valid_after(leaf.not_valid_after_utc)
+    )
+    for extension in leaf.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    key = pki.hierarchy().intermediate.key
+    return pki.der(builder.sign(key, hashes.SHA256(), rsa_padding=scheme))
 
 
 def self_signed() -> bytes:

@@ -117,7 +117,7 @@ def test_what_is_no_certificate_cannot_be_read_or_breaks_a_rule(leaf: NegativeLe
     raw = leaf.build()
     try:
         certificate = x509.load_der_x509_certificate(raw)
-        _ = certificate.subject, certificate.extensions
+        _ = certificate.subject, certificate.extensions, certificate.not_valid_after_utc
     except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
         return
     assert certificate.serial_number <= 0

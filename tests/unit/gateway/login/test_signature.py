@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cps.authtoken.codes import ErrorCode
 from cps.issuer.leaf import issue
 from gateway.login.signature import MAX_RSA_BITS, require_fitting_key, require_valid
-from tests.support import pki
+from gateway.trust.certificate import load_certificate
+from tests.support import pki, strange_leaves
 from tests.support.trust import real_certificate, refuses
 
 MESSAGE = b"a message of the gateway"
@@ -48,6 +49,17 @@ def test_rsa_keys_of_today_fit(bits: int) -> None:
 def test_other_lengths_are_not_trusted(bits: int) -> None:
     with refuses(ErrorCode.CERT_UNTRUSTED):
         require_fitting_key("RS256", with_modulus(bits))
+
+
+@pytest.mark.parametrize("exponent", [3, (1 << 2000) + 1], ids=["small", "large"])
+def test_unusual_exponents_are_not_trusted(exponent: int) -> None:
+    with refuses(ErrorCode.CERT_UNTRUSTED):
+        require_fitting_key("RS256", load_certificate(strange_leaves.with_exponent(exponent)))
+
+
+def test_a_key_that_is_bound_to_another_scheme_is_refused() -> None:
+    with refuses(ErrorCode.SIG_INVALID):
+        require_fitting_key("RS256", load_certificate(strange_leaves.bound_to_pss()))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cps import tlv
 from cps.issuer import oids
 from gateway.trust.certificate import MAX_CERTIFICATE_BYTES, load_certificate
-from tests.support import pki
+from tests.support import pki, strange_leaves
 from tests.support.trust import real_der
 
 REAL_SAMPLES = (
@@ -86,6 +86,7 @@ MALFORMED: Mapping[str, Callable[[], bytes]] = {
     "an extension twice": doubled_extension,
     "negative serial": lambda: with_serial("FA11C0DE7A11C0DE"),
     "zero serial": serial_zero,
+    "an end in the year 0": strange_leaves.ends_in_the_year_0,
     "version 2": lambda: with_version("a003020101"),
     "version 1 spelt out": lambda: with_version("a003020100"),
     "larger than the limit": lambda: good() + bytes(MAX_CERTIFICATE_BYTES),

@@ -71,6 +71,11 @@ def test_a_list_of_nothing_has_no_entries() -> None:
     assert read() == {}
 
 
+def test_an_empty_list_of_entries_is_not_left_in() -> None:
+    with pytest.raises(ValueError, match="without entries"):
+        packed_entries(b"\x30\x00", slice(0, 2))
+
+
 SERIALS = st.integers(-(1 << 159), (1 << 159) - 1)
 
 

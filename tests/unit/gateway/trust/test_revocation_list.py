@@ -122,6 +122,20 @@ def test_a_list_of_version_1_is_read() -> None:
     assert serials(read) == set()
 
 
+def with_entry(rest: bytes = b"") -> bytes:
+    """Return a list of version 1 with one entry, number 7."""
+    entry = tlv.encode(0x30, tlv.encode(0x02, b"\x07"), THIS_UPDATE, rest)
+    dates = THIS_UPDATE + NEXT_UPDATE
+    return hand_made(dates=dates + tlv.encode(0x30, entry), version=b"")
+
+
+def test_entries_of_version_1_have_no_extensions() -> None:
+    assert serials(parse(with_entry())) == {7}
+    reason = bytes.fromhex("300C300A0603551D1504030A0101")
+    with pytest.raises(ValueError, match="extensions in a list of version 1"):
+        parse(with_entry(reason))
+
+
 def test_the_key_decides_between_two_authorities_of_one_name() -> None:
     sibling = pki.sibling_intermediate()
     raw = pki.der(pki.crl(issuer=sibling))
@@ -287,7 +301,7 @@ def request(number: int = 7) -> ListRequest:
         number=number,
         this_update=pki.NOW - timedelta(hours=1),
         next_update=pki.NOW + timedelta(days=1),
-        entries=encode_entries([entry(0x600D, STOLEN)]),
+        entries=encode_entries([entry(0x600D)]),
     )
 
 

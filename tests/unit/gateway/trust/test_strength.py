@@ -9,8 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding,
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from gateway.trust.certificate import load_certificate
-from gateway.trust.strength import LOGIN_STRENGTH, Strength
-from tests.support import pki
+from gateway.trust.strength import (
+    LOGIN_STRENGTH,
+    MAX_RSA_EXPONENT_BITS,
+    MIN_RSA_EXPONENT,
+    Strength,
+)
+from tests.support import pki, strange_leaves
 from tests.support.plain_certificates import CURVES, certificate, curve_key, named
 
 PrivateKey: TypeAlias = (
@@ -63,6 +68,36 @@ def test_a_login_takes_rsa_of_2048_bits_and_sha2() -> None:
 def test_a_login_takes_no_other_key(key: Callable[[], PrivateKey]) -> None:
     with pytest.raises(ValueError, match="kind or length"):
         LOGIN_STRENGTH.require_key(key().public_key())
+
+
+def with_exponent(exponent: int) -> rsa.RSAPublicKey:
+    modulus = pki.key("leaf").public_key().public_numbers().n
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+@pytest.mark.parametrize("exponent", [MIN_RSA_EXPONENT, (1 << MAX_RSA_EXPONENT_BITS) - 1])
+def test_usual_exponents_are_taken(exponent: int) -> None:
+    LOGIN_STRENGTH.require_key(with_exponent(exponent))
+
+
+@pytest.mark.parametrize(
+    "exponent", [3, MIN_RSA_EXPONENT - 2, (1 << MAX_RSA_EXPONENT_BITS) + 1, (1 << 2040) + 1]
+)
+def test_small_and_large_exponents_are_not(exponent: int) -> None:
+    with pytest.raises(ValueError, match="unusual exponent"):
+        LOGIN_STRENGTH.require_key(with_exponent(exponent))
+
+
+def test_what_a_certificate_says_of_key_and_algorithm_is_looked_at() -> None:
+    LOGIN_STRENGTH.require_stated(pki.leaf())
+    with pytest.raises(ValueError, match="algorithm"):
+        LOGIN_STRENGTH.require_stated(
+            signed(pki.key("leaf"), scheme=padding.PSS(padding.MGF1(hashes.SHA256()), 32))
+        )
+    with pytest.raises(ValueError, match="kind or length"):
+        LOGIN_STRENGTH.require_stated(pki.leaf(leaf_key=pki.key("weak leaf", 1024)))
+    with pytest.raises(ValueError, match="kind or length"):
+        LOGIN_STRENGTH.require_stated(load_certificate(strange_leaves.bound_to_pss()))
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
