@@ -91,11 +91,11 @@ class RawServer:
     _open: set[socket.socket] = field(default_factory=set)
 
     @contextmanager
-    def on_port(self, port: int = 0) -> Iterator[str]:
-        """Serve on a loopback port, any where none is named, and give its address."""
-        listener = socket.create_server(("127.0.0.1", port))
+    def on_port(self, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+        """Serve on a port, any where none is named, and give its address."""
+        listener = socket.create_server((host, port))
         with self._serving(listener):
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://{host}:{listener.getsockname()[1]}"
 
     @contextmanager
     def on_socket(self, path: Path) -> Iterator[Path]:
@@ -107,8 +107,8 @@ class RawServer:
             yield path
 
     def forget(self) -> None:
-        """Forget what was received."""
-        self.received.clear()
+        """Forget what was received, and note what still comes on connections that are kept."""
+        self.received[:] = [b""] * len(self.received)
 
     @property
     def all_received(self) -> bytes:

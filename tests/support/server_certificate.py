@@ -1,7 +1,9 @@
 """A certificate for a TLS server, with its key, made when it is needed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -24,8 +26,11 @@ class ServerFiles:
     """The same key, behind a password."""
 
 
-def write_server_files(folder: Path, host: str) -> ServerFiles:
-    """Make a certificate that a server of that name shows, signed by itself."""
+def write_server_files(folder: Path, host: str, addresses: Sequence[str] = ()) -> ServerFiles:
+    """Make a certificate that a server of that name shows, signed by itself.
+
+    :param addresses: IP addresses at which it is found too.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = system_clock()
@@ -37,7 +42,12 @@ def write_server_files(folder: Path, host: str) -> ServerFiles:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName(host), *(x509.IPAddress(ip_address(each)) for each in addresses)]
+            ),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     files = ServerFiles(

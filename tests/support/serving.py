@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from gateway.clock import system_clock
 from tests.support import pki
 
 ROOT = Path(__file__).parents[2]
+SERVE = (sys.executable, "-m", "gateway.main", "serve", "--config")
 START_SECONDS = 30
 STOP_SECONDS = 20
 
@@ -110,14 +111,17 @@ class ServedGateway:
 
 @contextmanager
 def served_gateway(
-    settings_file: Path, port: int, *, scheme: str = "http"
+    settings_file: Path, port: int, *, scheme: str = "http", within: Sequence[str] = ()
 ) -> Iterator[ServedGateway]:
-    """Run the command until the block ends; it must say that it is ready."""
+    """Run the command until the block ends; it must say that it is ready.
+
+    :param within: a command that runs ours, in a place of its own.
+    """
     log = settings_file.with_name("stderr.log")
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "gateway.main", "serve", "--config", str(settings_file)],
+            [*within, *SERVE, str(settings_file)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=errors,
