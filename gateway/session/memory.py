@@ -13,7 +13,7 @@ from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import SessionLimits
-from gateway.session.model import EndReason, Session, SessionEnd
+from gateway.session.model import EndReason, Session, SessionCounts, SessionEnd
 from gateway.settings import SessionSettings
 
 
@@ -120,6 +120,14 @@ class MemorySessionStore:
         with self._lock:
             living = [each for each in self._living.values() if not self._end_reason(each, now)]
         return iter(sorted(living, key=lambda each: each.created_at))
+
+    def counts(self) -> SessionCounts:
+        with self._lock:
+            return SessionCounts(
+                sessions=len(self._living),
+                leases=len(self._leases),
+                unrecorded_ends=len(self._unrecorded),
+            )
 
     def lease_key(self, lease: str) -> AgentKey | None:
         with self._lock:

@@ -60,6 +60,17 @@ class SessionEnd:
     """IP address of who ended it, ``None`` where no request did."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCounts:
+    """How much a store holds now."""
+
+    sessions: int
+    leases: int
+    """Of sessions, and of logins whose browser is not back yet."""
+    unrecorded_ends: int
+    """Ends of sessions that wait for their line in the audit log."""
+
+
 class SessionStore(Protocol):
     """Where sessions live; one contract suite runs on every implementation.
 
@@ -123,6 +134,9 @@ class SessionStore(Protocol):
 
     def living(self, *, now: datetime) -> Iterator[Session]:
         """Return the sessions that live at *now*, the oldest first; nothing is ended or noted."""
+
+    def counts(self) -> SessionCounts:
+        """Return how much there is, without looking at each."""
 
     def lease_key(self, lease: str) -> AgentKey | None:
         """Return the key of a lease, ``None`` where there is no such lease any more."""

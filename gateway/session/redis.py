@@ -17,7 +17,7 @@ from gateway.session import redis_steps
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import CLOCK_STEP, SessionLimits
-from gateway.session.model import EndReason, Session, SessionEnd
+from gateway.session.model import EndReason, Session, SessionCounts, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
@@ -140,6 +140,13 @@ class RedisSessionStore:
                 session = _session(key, record, created, seen, lease or None, ends)
                 if not self._end_reason(session, now):
                     yield session
+
+    def counts(self) -> SessionCounts:
+        sessions, leases, unrecorded = (
+            int(self._server.ask("ZCARD", self._server.key(name)))
+            for name in ("by-age", "by-presence", "unrecorded")
+        )
+        return SessionCounts(sessions=sessions, leases=leases, unrecorded_ends=unrecorded)
 
     def lease_key(self, lease: str) -> AgentKey | None:
         text = self._server.ask("HGET", self._server.key("leases"), f"{lease} key")

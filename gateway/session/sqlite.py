@@ -13,7 +13,7 @@ from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
 from gateway.session.limits import CLOCK_STEP, SessionLimits
-from gateway.session.model import EndReason, Session, SessionEnd
+from gateway.session.model import EndReason, Session, SessionCounts, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
     agent_key_to_text,
@@ -143,6 +143,16 @@ class SQLiteSessionStore:
         while rows := self._database.execute(_NEXT_SESSIONS, (created_at, key, LIST_COUNT)):
             created_at, key = rows[-1]["created_at"], rows[-1]["key"]
             yield from (_session(row) for row in rows if self._end_reason(row, now) is None)
+
+    def counts(self) -> SessionCounts:
+        (row,) = self._database.execute(
+            "SELECT (SELECT count(*) FROM sessions) AS sessions,"
+            " (SELECT count(*) FROM leases) AS leases,"
+            " (SELECT count(*) FROM ended WHERE recorded = 0) AS unrecorded"
+        )
+        return SessionCounts(
+            sessions=row["sessions"], leases=row["leases"], unrecorded_ends=row["unrecorded"]
+        )
 
     def lease_key(self, lease: str) -> AgentKey | None:
         rows = self._database.execute("SELECT agent_key FROM leases WHERE id = ?", (lease,))

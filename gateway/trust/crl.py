@@ -193,6 +193,32 @@ class RevocationLists:
             problems += refresher_problems(self._refreshed.settings, self._store, now)
         return tuple(problems)
 
+    def in_use(
+        self, now: datetime
+    ) -> tuple[tuple[x509.Certificate, tuple[RevocationList, ...]], ...]:
+        """Return each authority with its lists that are in use, in force or not.
+
+        :param now: aware UTC.
+        """
+        self._look(now)
+        return tuple((issuer.authority, issuer.lists) for issuer in self._issuers)
+
+    def uncovered(self, now: datetime) -> tuple[x509.Certificate, ...]:
+        """Return the authorities without a list that counts now: nobody gets in by them.
+
+        :param now: aware UTC.
+        """
+        has_grace = self._grace_until is not None and now <= self._grace_until
+        overdue = MAX_GRACE if has_grace else timedelta(0)
+        return tuple(
+            authority
+            for authority, lists in self.in_use(now)
+            if not any(
+                each.base_number is None and each.is_in_force(now, overdue=overdue)
+                for each in lists
+            )
+        )
+
     def _require_good(
         self, certificate: x509.Certificate, authority: x509.Certificate, now: datetime
     ) -> RevocationSource:

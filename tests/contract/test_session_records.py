@@ -10,7 +10,7 @@ import pytest
 
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
-from gateway.session.model import EndReason, SessionEnd, SessionStore
+from gateway.session.model import EndReason, SessionCounts, SessionEnd, SessionStore
 from gateway.session.redis import RedisSessionStore
 from gateway.settings import LoginSettings, SessionSettings
 from tests.support.logins import DOCTOR, EMPLOYEE, MOMENT, agent_key
@@ -152,6 +152,14 @@ def test_many_who_are_in_are_told_in_several_steps(store: SessionStore) -> None:
     told = [each.key for each in store.living(now=at(10))]
     assert set(told) == keys
     assert len(told) == len(keys)
+
+
+def test_all_there_is_can_be_counted(store: SessionStore) -> None:
+    assert store.counts() == SessionCounts(sessions=0, leases=0, unrecorded_ends=0)
+    lease = store.open_lease(KEY, grace=timedelta(seconds=60), now=MOMENT)
+    store.create(DOCTOR, KEY, lease=lease, now=MOMENT)
+    store.end(new(store), EndReason.LOGOUT, now=MOMENT)
+    assert store.counts() == SessionCounts(sessions=1, leases=1, unrecorded_ends=1)
 
 
 ENDS = 60

@@ -311,3 +311,25 @@ def test_while_one_thread_reads_a_new_list_the_others_use_the_old_one(
         go_on.set()
         with refuses(ErrorCode.CERT_REVOKED):
             verdict.result(10)
+
+
+def test_an_authority_whose_list_is_over_is_not_covered(folder: Folder) -> None:
+    lists = folder.load()
+    assert lists.uncovered(pki.NOW) == ()
+    late = pki.NOW + timedelta(days=3)
+    assert set(lists.uncovered(late)) == set(trust_store().authorities())
+    folder.put(b"broken")
+    assert lists.uncovered(pki.NOW + HOUR) == (), "what was read goes on"
+
+
+def test_an_authority_is_covered_as_long_as_the_grace_lets_its_list_count(folder: Folder) -> None:
+    late = pki.NOW + timedelta(days=3)
+    lists = RevocationLists.load(folder.files, trust_store(), pki.NOW, grace_until=late)
+    assert lists.uncovered(late) == ()
+    assert set(lists.uncovered(late + HOUR)) == set(trust_store().authorities())
+
+
+def test_what_is_in_use_is_told_by_authority(folder: Folder) -> None:
+    told = folder.load().in_use(pki.NOW)
+    assert {authority for authority, _ in told} == set(trust_store().authorities())
+    assert all(len(lists) == 1 for _, lists in told)
