@@ -22,6 +22,7 @@ from gateway.clock import Clock, system_clock
 from gateway.errors import GatewayError
 from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
+from gateway.metrics.model import Metrics
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.places import Places
@@ -44,8 +45,8 @@ def main() -> None:
     """Serve until SIGTERM. The argument is the number of the lifeline."""
     lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
-    configure_logs()
     settings = Settings.model_validate(json.loads(lifeline.read_order()))
+    configure_logs(is_test=settings.environment == "test")
     # Only a forked worker inherits the lifeline.
     multiprocessing.set_start_method("fork")
     control_socket = Places.of(settings).control_socket
@@ -76,7 +77,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
     :raises GatewayError: where one of them cannot be used.
     """
     places, now = Places.of(settings), clock()
-    stores = open_stores(settings)
+    stores, metrics = open_stores(settings), Metrics()
     store = TrustStore.load(settings.trust, settings.environment, now)
     return create_app(
         settings=settings,
@@ -89,8 +90,9 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             AccessRules.of(settings.login),
             settings.portal.origin,
         ),
-        audit=open_audit(settings, clock),
+        audit=open_audit(settings, clock, on_record=metrics.decision),
         make_counters=stores.make_counters,
+        counts=metrics,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

@@ -16,6 +16,8 @@ GRANIAN_LOGGING: Mapping[str, object] = MappingProxyType(
 )
 """Has granian write through our log instead of its own lines on standard output."""
 _FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
+_TEST_FORMAT = f"TEST {_FORMAT}"
+"""Where test cards are let in, no line can be taken for one of a portal with real data."""
 
 
 class OneLineFormatter(logging.Formatter):
@@ -29,10 +31,14 @@ class OneLineFormatter(logging.Formatter):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def configure_logs() -> None:
-    """Have this process log to standard error."""
+def configure_logs(*, is_test: bool = False) -> None:
+    """Have this process log to standard error.
+
+    :param is_test: whether test cards are let in, which every line then says.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLineFormatter(_FORMAT, "%Y-%m-%dT%H:%M:%S"))
+    form = _TEST_FORMAT if is_test else _FORMAT
+    handler.setFormatter(OneLineFormatter(form, "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Its lines may quote what a browser sent, cookies and one-time codes among it.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)

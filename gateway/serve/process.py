@@ -58,8 +58,8 @@ def run_process(name: str, build: Callable[[Settings], Service], *, descriptors:
     """
     lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
-    configure_logs()
     settings = Settings.model_validate(json.loads(lifeline.read_order()))
+    configure_logs(is_test=settings.environment == "test")
     lifeline.follow()
     _allow_descriptors(descriptors)
     try:

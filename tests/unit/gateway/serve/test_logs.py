@@ -26,14 +26,21 @@ def test_a_trace_stays_in_its_line() -> None:
     assert line.endswith("ValueError: invalid literal for int() with base 10: 'x'")
 
 
+@pytest.mark.parametrize(
+    ("is_test", "begin"),
+    [pytest.param(False, "", id="real"), pytest.param(True, "TEST ", id="test")],
+)
 def test_lines_go_to_standard_error_with_the_time(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    is_test: bool,
+    begin: str,
 ) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     level = root.level
     try:
-        configure_logs()
+        configure_logs(is_test=is_test)
         logging.getLogger("gateway.x").info("é")
         logging.getLogger("aiohttp.websocket").error("a secret of the browser")
     finally:
@@ -41,4 +48,5 @@ def test_lines_go_to_standard_error_with_the_time(
         logging.getLogger("aiohttp").setLevel(logging.NOTSET)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO gateway.x: é\n", shown.err)
+    line = begin + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO gateway.x: é\n"
+    assert re.fullmatch(line, shown.err)
