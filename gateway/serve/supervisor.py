@@ -48,6 +48,7 @@ def serve(settings_path: Path) -> int:
     places = Places.of(settings)
     with _only_gateway(places, settings_path):
         if settings.environment == "test":
+            configure_logs(is_test=True)
             _log.warning("test environment: test cards are let in, real ones are not")
         _look_at_trust(settings)
         # The file may be edited while the gateway runs: every child gets what was read here, and
