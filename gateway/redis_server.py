@@ -24,7 +24,8 @@ from redis.connection import (
 )
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from gateway.errors import ConfigurationError, StoreUnavailableError
+from gateway.client_tls import client_context
+from gateway.errors import StoreUnavailableError
 from gateway.redis_address import RedisAddress
 
 WAIT_SECONDS = 5
@@ -69,23 +70,7 @@ class RedisTLS:
         :param certificate: PEM file that the gateway shows, with *key*; ``None`` for none.
         :raises ConfigurationError: for files that do not hold what they should.
         """
-        try:
-            context = ssl.create_default_context(cafile=authority)
-        except (OSError, ValueError) as exc:
-            raise ConfigurationError(
-                str(authority), "store.redis_tls_ca", f"no certificates to trust: {exc}"
-            ) from exc
-        # Not every build of Python has this as its default.
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate is not None:
-            try:
-                # Without a password asked for, an encrypted key is an error and not a prompt.
-                context.load_cert_chain(certificate, key, password=lambda: b"")
-            except (OSError, ValueError) as exc:
-                reason = f"no certificate that fits store.redis_tls_key: {exc}"
-                raise ConfigurationError(
-                    str(certificate), "store.redis_tls_certificate", reason
-                ) from exc
+        context = client_context(authority, certificate, key, keys="store.redis_tls_")
         return cls(context=context)
 
 

@@ -62,6 +62,12 @@ class PortalSettings(_Table):
     """The address that browsers see, ``https://host[:port]``; signed by the card at each login."""
     upstream: Upstream
     """Where the portal itself answers, ``http://host[:port]`` or ``https://host[:port]``."""
+    upstream_ca: InputFile | None = None
+    """PEM file: the authorities of the portal's own certificate. Default: those of the system."""
+    upstream_certificate: InputFile | None = None
+    """PEM file: the certificate that the gateway shows to the portal. Default: none."""
+    upstream_key: SecretFile | None = None
+    """PEM file: the key of that certificate, closed to other users. Default: none."""
     label: Label
     """The portal's name as the agent's window and the pages show it, 1 to 64 characters."""
     audience: Audience = Field(default_factory=lambda values: values["origin"])
@@ -283,6 +289,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if portal.upstream in (portal.origin, *_own_addresses(listen)):
         yield "portal.upstream", "is the gateway itself; name the portal behind it"
+    yield from _upstream_contradictions(portal)
     if (listen.tls_certificate is None) != (listen.tls_key is None):
         missing = "tls_key" if listen.tls_key is None else "tls_certificate"
         yield f"listen.{missing}", "tls_certificate and tls_key are wanted together"
@@ -314,6 +321,16 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from guard_contradictions(settings.guard)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
+
+
+def _upstream_contradictions(portal: PortalSettings) -> Iterator[tuple[str, str]]:
+    if (portal.upstream_certificate is None) != (portal.upstream_key is None):
+        missing = "upstream_key" if portal.upstream_key is None else "upstream_certificate"
+        yield f"portal.{missing}", "upstream_certificate and upstream_key are wanted together"
+    if not portal.upstream.startswith("https:"):
+        for name in ("upstream_ca", "upstream_certificate", "upstream_key"):
+            if getattr(portal, name) is not None:
+                yield f"portal.{name}", "is for a portal.upstream that begins with https"
 
 
 def _trust_contradictions(trust: TrustSettings) -> Iterator[tuple[str, str]]:

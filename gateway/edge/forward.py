@@ -1,6 +1,7 @@
 """Passing a request on and its answer back: streamed both ways, never held, decoded or followed."""
 
 import asyncio
+import ssl
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
@@ -11,11 +12,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from cps.authtoken.codes import ErrorCode
+from gateway.client_tls import client_context
 from gateway.edge.body import RequestBody
 from gateway.edge.headers import Fields, content_length, passed_response_fields
 from gateway.edge.pages import SERVER_NAME
 from gateway.errors import UpstreamError
-from gateway.settings import LimitsSettings
+from gateway.settings import LimitsSettings, PortalSettings
 
 MAX_UPSTREAM_CONNECTIONS = 1000
 """Connections to one server behind the relay at a time; further requests wait for one."""
@@ -41,15 +43,17 @@ class Backend:
         self._own_cookies = own_cookies
 
     @classmethod
-    def portal(cls, address: str, limits: LimitsSettings) -> Self:
+    def portal(cls, portal: PortalSettings, limits: LimitsSettings) -> Self:
         """Return the portal; needs a running event loop.
 
-        :param address: the portal's own scheme, host and port.
+        :raises ConfigurationError: for files of its TLS that cannot be used.
         """
         connector = aiohttp.TCPConnector(
-            limit=MAX_UPSTREAM_CONNECTIONS, keepalive_timeout=IDLE_CONNECTION_SECONDS
+            limit=MAX_UPSTREAM_CONNECTIONS,
+            keepalive_timeout=IDLE_CONNECTION_SECONDS,
+            ssl=_portal_tls(portal) if portal.upstream.startswith("https:") else True,
         )
-        return cls(_client(connector, limits), address, own_cookies=False)
+        return cls(_client(connector, limits), portal.upstream, own_cookies=False)
 
     @classmethod
     def control_plane(cls, socket: Path, limits: LimitsSettings) -> Self:
@@ -177,6 +181,11 @@ def upstream_error(exc: Exception) -> UpstreamError:
     if isinstance(exc, TimeoutError):
         return UpstreamError(ErrorCode.UPSTREAM_TIMEOUT, type(exc).__name__)
     return UpstreamError(ErrorCode.UPSTREAM_UNAVAILABLE, type(exc).__name__)
+
+
+def _portal_tls(portal: PortalSettings) -> ssl.SSLContext:
+    files = portal.upstream_ca, portal.upstream_certificate, portal.upstream_key
+    return client_context(*files, keys="portal.upstream_")
 
 
 def _client(connector: aiohttp.BaseConnector, limits: LimitsSettings) -> aiohttp.ClientSession:

@@ -96,7 +96,7 @@ def create_relay(
         clock=clock,
         sessions=sessions,
         signer=signer,
-        portal=Backend.portal(settings.portal.upstream, settings.limits),
+        portal=Backend.portal(settings.portal, settings.limits),
         control_plane=Backend.control_plane(control_socket, settings.limits),
         peer_of=peer_of,
     )

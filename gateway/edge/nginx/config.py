@@ -23,7 +23,7 @@ from gateway.edge.verdict import (
 )
 from gateway.edge.verdict_cache import LEVELS, cache_key
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
-from gateway.settings import Settings
+from gateway.settings import PortalSettings, Settings
 
 HEADER_SECONDS = 15
 """Time for a request's head."""
@@ -173,7 +173,7 @@ def _site_values(site: Site, settings: Settings) -> dict[str, str]:
         "portal": site.portal,
         "portal_idle_seconds": str(IDLE_CONNECTION_SECONDS),
         "portal_scheme": "http" if site.portal_tls is None else "https",
-        "portal_tls": "\n".join(_portal_tls(site)),
+        "portal_tls": "\n".join(_portal_tls(site, settings.portal)),
         "verdict_socket": str(site.verdict_socket),
         "control_socket": str(site.control_socket),
         "relay_socket": str(site.relay_socket),
@@ -255,14 +255,18 @@ def _listen(site: Site) -> Iterator[str]:
     yield "        ssl_session_tickets off;"
 
 
-def _portal_tls(site: Site) -> Iterator[str]:
+def _portal_tls(site: Site, portal: PortalSettings) -> Iterator[str]:
     if site.portal_tls is not None:
+        authorities = portal.upstream_ca or site.authorities
         yield f"            proxy_ssl_name {quoted(site.portal_tls)};"
         yield "            proxy_ssl_server_name on;"
         yield "            proxy_ssl_protocols TLSv1.2 TLSv1.3;"
         yield "            proxy_ssl_verify on;"
         yield "            proxy_ssl_verify_depth 5;"
-        yield f"            proxy_ssl_trusted_certificate {quoted(str(site.authorities))};"
+        yield f"            proxy_ssl_trusted_certificate {quoted(str(authorities))};"
+        if portal.upstream_certificate is not None:
+            yield f"            proxy_ssl_certificate {quoted(str(portal.upstream_certificate))};"
+            yield f"            proxy_ssl_certificate_key {quoted(str(portal.upstream_key))};"
 
 
 def _cache_zone(site: Site, seconds: int) -> Iterator[str]:

@@ -49,6 +49,9 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             [portal]
             origin = "https://portal.example:8443"
             upstream = "https://[::1]:9000"
+            upstream_ca = "tls.pem"
+            upstream_certificate = "tls.pem"
+            upstream_key = "tls.key"
             label = "Portail tiers payant, été"
             audience = "tiers-payant"
             [listen]
@@ -263,6 +266,34 @@ def test_settings_that_contradict_each_other_stop_the_start(
     folder: Path, table: str, line: str, key: str
 ) -> None:
     assert set(faults(folder, with_line(table, line))) == {key}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "lines", "key", "reason"),
+    [
+        pytest.param("https://p.example", 'upstream_certificate = "tls.pem"', "upstream_key",
+                     "together", id="certificate alone"),
+        pytest.param("https://p.example", 'upstream_key = "tls.key"', "upstream_certificate",
+                     "together", id="key alone"),
+        pytest.param("https://p.example", 'upstream_ca = "no"', "upstream_ca", "not a file",
+                     id="authority missing"),
+        pytest.param("http://127.0.0.1:8000", 'upstream_ca = "tls.pem"', "upstream_ca", "https",
+                     id="authority without TLS"),
+    ],
+)  # fmt: skip
+def test_a_portals_tls_that_cannot_be_used_stops_the_start(
+    folder: Path, upstream: str, lines: str, key: str, reason: str
+) -> None:
+    text = with_line("portal", f'upstream = "{upstream}"\n{lines}')
+    found = faults(folder, text)
+    assert set(found) == {f"portal.{key}"}
+    assert reason in found[f"portal.{key}"]
+
+
+def test_a_portal_may_have_an_authority_of_its_own(folder: Path) -> None:
+    lines = 'upstream_ca = "tls.pem"\nupstream_certificate = "tls.pem"\nupstream_key = "tls.key"'
+    text = with_line("portal", f'upstream = "https://p.example"\n{lines}')
+    assert Settings.load(write(folder, text)).portal.upstream_ca == folder / "tls.pem"
 
 
 REDIS = 'engine = "redis"\nredis_url = '
