@@ -85,7 +85,6 @@ HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
     {
         ErrorCode.CARD_CONTACTLESS: 403,
         ErrorCode.CARD_REMOVED: 403,
-        ErrorCode.CERT_MISSING: 400,
         ErrorCode.CERT_MALFORMED: 400,
         ErrorCode.CERT_EXPIRED: 403,
         ErrorCode.CERT_NOT_YET: 403,

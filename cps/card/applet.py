@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from cps.iso7816.channel import Channel
+from cps.pkcs15.directory import PrivateKey
 
 MF = bytes.fromhex("3F00")
 EF_SN = bytes.fromhex("3F00D003")
@@ -10,6 +11,12 @@ APPLICATION = bytes.fromhex("3F000001")
 """The DF of the application reached by the contacts: keys, certificates, directory files."""
 ROOT_AID = bytes.fromhex("80250000 01FF0100")
 """The application that holds the MF."""
+
+USUAL_AODF = APPLICATION + bytes.fromhex("7001")
+USUAL_CDF = APPLICATION + bytes.fromhex("7005")
+"""Where the cards that are known have these directory files."""
+CONTACT_AID = bytes.fromhex("E828BD08 0F802500 0001FF00 10")
+"""The name of that application; the identifiers of its keys begin with it."""
 
 SHA256_DIGEST_INFO = bytes.fromhex("3031300D060960864801650304020105000420")
 """What comes before the hash: RFC 8017 §9.2, note 1."""
@@ -24,6 +31,10 @@ class Applet(Protocol):
     @property
     def channel(self) -> Channel:
         """Return the channel on which files that were selected are read."""
+
+    @property
+    def usual_key(self) -> PrivateKey:
+        """Return the authentication key as every known card of this generation lists it."""
 
     def open(self) -> None:
         """Make the card ready for the other methods, after a reset or another program."""

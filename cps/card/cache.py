@@ -123,17 +123,17 @@ def _decode(serial: str, raw: bytes) -> CardFiles:
     if document.get("v") != _VERSION or document.get("serial") != serial:
         raise ValueError("of another version or card")
     return CardFiles(
-        private_keys=_contents(document, "private_keys"),
-        pins=_contents(document, "pins"),
-        certificates=_contents(document, "certificates"),
+        private_keys=_contents(document, "private_keys", least=0),
+        pins=_contents(document, "pins", least=1),
+        certificates=_contents(document, "certificates", least=1),
         certificate=_content(document.get("certificate")),
     )
 
 
-def _contents(document: dict[str, object], name: str) -> tuple[bytes, ...]:
+def _contents(document: dict[str, object], name: str, *, least: int) -> tuple[bytes, ...]:
     texts = document.get(name)
-    if not isinstance(texts, list) or not 1 <= len(texts) <= MAX_DIRECTORY_FILES:
-        raise ValueError(f"{name}: 1 to {MAX_DIRECTORY_FILES} files are wanted")
+    if not isinstance(texts, list) or not least <= len(texts) <= MAX_DIRECTORY_FILES:
+        raise ValueError(f"{name}: {least} to {MAX_DIRECTORY_FILES} files are wanted")
     return tuple(_content(text) for text in texts)
 
 

@@ -2,11 +2,12 @@
 
 from contextlib import suppress
 
-from cps.card.applet import EF_SN, MF, ROOT_AID, SHA256_DIGEST_INFO
+from cps.card.applet import CONTACT_AID, EF_SN, MF, ROOT_AID, SHA256_DIGEST_INFO
 from cps.card.files import SERIAL_FILE_BYTES
 from cps.errors import CardDataError, CardRefusedError
 from cps.iso7816 import commands, pins
 from cps.iso7816.channel import Channel
+from cps.pkcs15.directory import PrivateKey, Usage
 from cps.status import SW
 from cps.transport.connection import CardConnection
 
@@ -18,6 +19,13 @@ _ELSEWHERE = (
     SW.CLA_NOT_SUPPORTED,
     SW.INS_NOT_SUPPORTED,
     SW.INCORRECT_P1_P2,
+)
+_USUAL_KEY = PrivateKey(
+    label="CPS_PRIV_AUT",
+    id=CONTACT_AID + b"\x20",
+    usage=frozenset({Usage.SIGN, Usage.DECIPHER}),
+    reference=0x20,
+    auth_id=b"\x01",
 )
 _MIN_PADDING = 8
 _UNBLOCKED = 0x80
@@ -34,6 +42,10 @@ class ChipDocApplet:
     @property
     def channel(self) -> Channel:
         return self._channel
+
+    @property
+    def usual_key(self) -> PrivateKey:
+        return _USUAL_KEY
 
     def open(self) -> None:
         """Select the application, which opens the channel and forgets a verified PIN.

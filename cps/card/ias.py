@@ -1,12 +1,13 @@
 """The commands of the CPS3 by its contacts, an IAS-ECC card."""
 
 from cps import tlv
-from cps.card.applet import EF_SN, MF, ROOT_AID, SHA256_DIGEST_INFO
+from cps.card.applet import CONTACT_AID, EF_SN, MF, ROOT_AID, SHA256_DIGEST_INFO
 from cps.card.files import SERIAL_FILE_BYTES, is_serial_file, parsed
 from cps.errors import CardRefusedError
 from cps.iso7816 import commands, pins
 from cps.iso7816.channel import Channel
 from cps.pkcs15 import lax
+from cps.pkcs15.directory import PrivateKey, Usage
 from cps.status import SW
 from cps.transport.connection import CardConnection
 
@@ -14,6 +15,13 @@ MAX_TRIES = 15
 """The most that a status word can tell."""
 
 _SERIAL_SFI = 0x1C
+_USUAL_KEY = PrivateKey(
+    label="CPS_PRIV_AUT",
+    id=CONTACT_AID + b"\x02",
+    usage=frozenset({Usage.SIGN, Usage.DECIPHER}),
+    reference=0x82,
+    auth_id=b"\x01",
+)
 _RSA_PKCS1 = 0x02
 """The card's number for: pad this as PKCS#1 v1.5 says and use the key; it stands in TokenInfo."""
 _ELSEWHERE = (SW.CLA_NOT_SUPPORTED, SW.INCORRECT_P1_P2)
@@ -28,6 +36,10 @@ class IASApplet:
     @property
     def channel(self) -> Channel:
         return self._channel
+
+    @property
+    def usual_key(self) -> PrivateKey:
+        return _USUAL_KEY
 
     def open(self) -> None:
         """Nothing to do: the root application is there after a reset, and :meth:`select` finds it.

@@ -15,12 +15,12 @@ from tests.support.person import Person
 
 FILES: Mapping[str, str] = {
     "serial number": "3F00D003",
-    "object directory": "3F0000015031",
     "PINs": "3F0000017001",
-    "private keys": "3F0000017002",
     "certificates": "3F0000017005",
     "authentication certificate": "3F000001C002",
 }
+SPARED: Mapping[str, str] = {"object directory": "3F0000015031", "private keys": "3F0000017002"}
+"""Files that are only read of a card that is not like others."""
 DAMAGES: Mapping[str, Callable[[bytes], bytes]] = {
     "torn": lambda content: content[: len(content) * 2 // 3],
     "last byte missing": lambda content: content[:-1],
@@ -59,10 +59,34 @@ def test_a_damaged_file_ends_the_login_before_it_is_claimed(
     image = damaged(FILES[file], DAMAGES[damage])
     with line.desk(image, entry=person) as desk, line.nobody_gets_in():
         login, page = sign_in(line, desk)
-    page.require_failed(ErrorCode.CARD_MALFORMED)
+    erased = file == "certificates" and damage in ("zeros", "ones")
+    page.require_failed(ErrorCode.CERT_MISSING if erased else ErrorCode.CARD_MALFORMED)
     assert person.asked == []
     assert desk.terminal.verifications == 0
     assert line.state(login.rid) is ChallengeState.NEW
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", SPARED)
+def test_a_damaged_file_that_no_login_needs_hinders_none(
+    line: Line, file: str, damage: str
+) -> None:
+    with line.desk(damaged(SPARED[file], DAMAGES[damage])) as desk:
+        line.log_in(line.browser(), desk)
+    assert desk.terminal.verifications == 1
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_a_card_without_a_certificate_is_said_before_a_pin_is_asked(
+    line: Line, language: str
+) -> None:
+    person = Person()
+    image = cards.image()
+    image.files = [file for file in image.files if file.path != bytes.fromhex("3F000001C002")]
+    with line.desk(image, entry=person) as desk, line.nobody_gets_in():
+        _, page = sign_in(line, desk, language)
+    page.require_failed(ErrorCode.CERT_MISSING, language)
+    assert (person.asked, desk.terminal.verifications) == ([], 0)
 
 
 Answer = Callable[[bytes, bytes], bytes]

@@ -48,8 +48,8 @@ class Dialogue:
         return MeddledTerminal(SoftwareCard(image))
 
 
-CPS3 = Dialogue(cps4=False, cold=23, cached=7, unmoved=6)
-CPS4 = Dialogue(cps4=True, cold=25, cached=9, unmoved=7)
+CPS3 = Dialogue(cps4=False, cold=19, cached=7, unmoved=6)
+CPS4 = Dialogue(cps4=True, cold=21, cached=9, unmoved=7)
 KINDS = [pytest.param(CPS3, id="CPS3"), pytest.param(CPS4, id="CPS4")]
 pytestmark = pytest.mark.parametrize("kind", KINDS)
 

@@ -16,7 +16,6 @@ CODES = ROOT / "cps" / "authtoken" / "codes.py"
 
 NOT_GIVEN_YET: Mapping[ErrorCode, str] = {
     ErrorCode.PINPAD_FAILED: "readers with a keypad are not used yet",
-    ErrorCode.CERT_MISSING: "a card without its certificate is card_malformed so far",
 }
 """Codes of the protocol that no program gives, each with the reason; they cannot be exercised."""
 

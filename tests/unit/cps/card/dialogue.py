@@ -123,15 +123,40 @@ def directories(files: Files) -> str:
     )
 
 
+def own(content: bytes) -> bytes:
+    """Return a directory file as this generation has it."""
+    return content
+
+
 def everything(files: Files | None = None) -> str:
-    """Return how everything that a login needs is read, within a transaction."""
+    """Return how everything is read that a login needs, wherever it is, within a transaction."""
     files = files or Files()
     return directories(files) + object_file("3F000001A002", files.certificate)
 
 
+def usual(files: Files | None = None) -> str:
+    """Return how it is read of a card that has it where every card has it."""
+    files = files or Files()
+    return (
+        file("3F0000017001", files.aodf)
+        + file("3F0000017005", files.cdf)
+        + object_file("3F000001A002", files.certificate)
+    )
+
+
+def unusual() -> str:
+    """Return how it is found out that a card is not like every other."""
+    return select("3F0000017001").replace("90 00", "6A 82")
+
+
 def reading(files: Files | None = None) -> str:
     """Return how everything that a login needs is read."""
-    return f"begin\n{everything(files)}end leave\n"
+    return f"begin\n{usual(files)}end leave\n"
+
+
+def reading_unusual(files: Files | None = None) -> str:
+    """Return how it is read of a card that has it elsewhere."""
+    return f"begin\n{unusual()}{everything(files)}end leave\n"
 
 
 def pin_object(left: int, uses: str = "") -> str:

@@ -16,8 +16,7 @@ from tests.unit.cps.card.dialogue import (
     signature_by,
 )
 
-KEY = "82"
-"""The files are those of the CPS3, and so is the number of the key."""
+KEY = "20"
 
 
 def connection(script: str) -> ReplayConnection:
@@ -55,21 +54,47 @@ def file(path: str, content: bytes) -> str:
     return script
 
 
+def own(content: bytes) -> bytes:
+    """Return a directory file of the CPS3 as this generation has it: its key has other names."""
+    content = content.replace(bytes.fromhex("01FF001002"), bytes.fromhex("01FF001020"))
+    return content.replace(bytes.fromhex("02020082"), bytes.fromhex("02020020"))
+
+
 def everything(files: Files | None = None) -> str:
-    """Return how everything that a login needs is read, within a transaction."""
+    """Return how everything is read that a login needs, wherever it is, within a transaction."""
     files = files or Files()
     return (
         file("3F0000015031", files.odf)
-        + file("3F0000017002", files.prkdf)
+        + file("3F0000017002", own(files.prkdf))
         + file("3F0000017001", files.aodf)
-        + file("3F0000017005", files.cdf)
+        + file("3F0000017005", own(files.cdf))
         + file("3F000001A002", files.certificate)
     )
 
 
+def usual(files: Files | None = None) -> str:
+    """Return how it is read of a card that has it where every card has it."""
+    files = files or Files()
+    return (
+        file("3F0000017001", files.aodf)
+        + file("3F0000017005", own(files.cdf))
+        + file("3F000001A002", files.certificate)
+    )
+
+
+def unusual() -> str:
+    """Return how it is found out that a card is not like every other."""
+    return select("3F0000017001").replace("90 00", "6A 82")
+
+
 def reading(files: Files | None = None) -> str:
     """Return how everything that a login needs is read."""
-    return f"begin\n{everything(files)}end leave\n"
+    return f"begin\n{usual(files)}end leave\n"
+
+
+def reading_unusual(files: Files | None = None) -> str:
+    """Return how it is read of a card that has it elsewhere."""
+    return f"begin\n{unusual()}{everything(files)}end leave\n"
 
 
 def asking_tries(left: int) -> str:

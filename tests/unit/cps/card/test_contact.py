@@ -1,9 +1,11 @@
 """A login exchange by exchange, on both generations, and what becomes of it at each of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -66,8 +68,8 @@ def log_in(connection: ReplayConnection) -> bytes:
 
 
 def opened(says: ModuleType, script: str, *, reset: bool = True) -> ContactCard:
-    """Return a card that was opened and read, and goes on as *script* says."""
-    card = open_card(says.connection(says.opening() + says.reading() + script), reset=reset)
+    """Return a card that was opened and read step by step, and goes on as *script* says."""
+    card = open_card(says.connection(says.opening() + says.reading_unusual() + script), reset=reset)
     card.authentication_certificate()
     return card
 
@@ -111,9 +113,9 @@ def test_the_card_is_what_a_program_wants(says: ModuleType) -> None:
 
 def test_a_login_takes_few_commands(says: ModuleType) -> None:
     blocks = -(-len(dialogue.certificate()) // 256)
-    # Directories 8, certificate 1 and its blocks, tries left 1; then recognising and signing: on a
+    # Directories 4, certificate 1 and its blocks, tries left 1; then recognising and signing: on a
     # CPS3 1 and 5, the fetching of the signature in two parts included; on a CPS4 3 and 4.
-    assert says.login().count(">") == 10 + blocks + (6 if says is dialogue else 7)
+    assert says.login().count(">") == 6 + blocks + (6 if says is dialogue else 7)
 
 
 def test_a_second_signature_reads_nothing_again(says: ModuleType) -> None:
@@ -410,12 +412,20 @@ def test_a_card_whose_key_cannot_be_chosen_is_sent_no_pin(says: ModuleType) -> N
 
 # What was kept of the card.
 
-KEPT = CardFiles(
-    private_keys=(Files().prkdf,),
-    pins=(Files().aodf,),
-    certificates=(Files().cdf,),
-    certificate=dialogue.certificate(),
-)
+
+def known(says: ModuleType, certificate: bytes | None = None) -> CardFiles:
+    """Return what is kept of a card that was read step by step."""
+    return CardFiles(
+        private_keys=(says.own(Files().prkdf),),
+        pins=(Files().aodf,),
+        certificates=(says.own(Files().cdf),),
+        certificate=certificate or dialogue.certificate(),
+    )
+
+
+def known_usual(says: ModuleType, certificate: bytes | None = None) -> CardFiles:
+    """Return what is kept of a card that was like every other."""
+    return replace(known(says, certificate), private_keys=())
 
 
 class Cache:
@@ -434,15 +444,6 @@ class Cache:
         self.saved += 1
 
 
-def kept_with(certificate: bytes) -> CardFiles:
-    return CardFiles(
-        private_keys=KEPT.private_keys,
-        pins=KEPT.pins,
-        certificates=KEPT.certificates,
-        certificate=certificate,
-    )
-
-
 def cached(says: ModuleType, script: str, memory: Cache) -> ContactCard:
     return open_card(says.connection(says.opening() + script), cache=memory)
 
@@ -453,8 +454,13 @@ def old_certificate() -> bytes:
     return pki.der(pki.leaf(leaf_key=pki.key("other card")))
 
 
-def test_a_card_that_is_known_is_not_read(says: ModuleType) -> None:
-    card = cached(says, says.tries(3) + signing_anew(says), Cache(KEPT))
+KNOWN = [pytest.param(known, id="read step by step"), pytest.param(known_usual, id="usual")]
+Known = Callable[[ModuleType, bytes | None], CardFiles]
+
+
+@pytest.mark.parametrize("kept", KNOWN)
+def test_a_card_that_is_known_is_not_read(says: ModuleType, kept: Known) -> None:
+    card = cached(says, says.tries(3) + signing_anew(says), Cache(kept(says, None)))
     assert card.authentication_certificate() == dialogue.certificate()
     card.tries_left()
     assert card.sign(entered(), same_message).certificate == dialogue.certificate()
@@ -465,7 +471,15 @@ def test_a_card_that_is_not_known_is_read_and_kept(says: ModuleType) -> None:
     memory = Cache(None)
     card = cached(says, says.reading(), memory)
     card.authentication_certificate()
-    assert memory.kept == KEPT
+    assert memory.kept == known_usual(says)
+    card.close()
+
+
+def test_a_card_that_is_not_like_others_is_read_step_by_step_and_kept(says: ModuleType) -> None:
+    memory = Cache(None)
+    card = cached(says, says.reading_unusual(), memory)
+    card.authentication_certificate()
+    assert memory.kept == known(says)
     card.close()
 
 
@@ -483,19 +497,20 @@ def reading_again(says: ModuleType) -> str:
     return f"{asking_again(says)}{says.everything()}{says.choosing()}"
 
 
-def renewed(says: ModuleType, kept: str, fresh: str) -> str:
+def misfitting(says: ModuleType, kept: str, fresh: str) -> str:
     """Return a signature that does not fit, reading once more, and one that does."""
     body = kept + reading_again(says) + fresh
     return f"{says.tries(3)}{behind_the_pin(says, body, selected=False)}"
 
 
+@pytest.mark.parametrize("kept", KNOWN)
 def test_a_renewed_certificate_is_read_and_signed_for_behind_the_same_pin(
-    says: ModuleType,
+    says: ModuleType, kept: Known
 ) -> None:
     signature = says.using(signature_by(pki.key("leaf"), b"old"), b"old")
     fresh = says.using(signature_by(pki.key("leaf"), b"new"), b"new")
-    memory = Cache(kept_with(old_certificate()))
-    card = cached(says, renewed(says, signature, fresh), memory)
+    memory = Cache(kept(says, old_certificate()))
+    card = cached(says, misfitting(says, signature, fresh), memory)
     card.tries_left()
 
     signed = card.sign(
@@ -506,7 +521,7 @@ def test_a_renewed_certificate_is_read_and_signed_for_behind_the_same_pin(
     pki.key("leaf").public_key().verify(
         signed.signature, b"new", padding.PKCS1v15(), hashes.SHA256()
     )
-    assert (memory.kept, memory.saved) == (KEPT, 1)
+    assert (memory.kept, memory.saved) == (known(says), 1)
     card.close()
 
 
@@ -516,7 +531,7 @@ def test_a_key_that_is_not_there_any_more_is_looked_for_before_the_pin_is_sent(
     using = says.using(signature_by(pki.key("leaf")))
     body = says.select("3F000001") + says.choosing("6A 88") + reading_again(says)
     script = says.tries(3) + transaction(body + says.verifying() + using)
-    card = cached(says, script, Cache(KEPT))
+    card = cached(says, script, Cache(known(says)))
     card.tries_left()
     assert card.sign(entered(), same_message)
     card.close()
@@ -526,7 +541,7 @@ def test_a_signature_that_does_not_fit_the_cards_own_certificate_either_is_an_er
     says: ModuleType,
 ) -> None:
     wrong = says.using(signature_by(pki.key("other card")))
-    card = cached(says, renewed(says, wrong, wrong), Cache(KEPT))
+    card = cached(says, misfitting(says, wrong, wrong), Cache(known(says)))
     card.tries_left()
     with pytest.raises(CardDataError, match="not one of the certificate's key"):
         card.sign(entered(), same_message)
@@ -535,9 +550,9 @@ def test_a_signature_that_does_not_fit_the_cards_own_certificate_either_is_an_er
 
 def test_another_card_in_its_place_signs_for_nobody(says: ModuleType) -> None:
     wrong = says.using(signature_by(pki.key("other card")))
-    script = renewed(says, wrong, "").replace("99 21 38 45 0F", "99 21 38 46 0F")
+    script = misfitting(says, wrong, "").replace("99 21 38 45 0F", "99 21 38 46 0F")
     script = script[: script.index(says.everything())] + "end reset"
-    card = cached(says, script, Cache(KEPT))
+    card = cached(says, script, Cache(known(says)))
     card.tries_left()
     with pytest.raises(CardRemovedError, match="another card"):
         card.sign(entered(), same_message)
@@ -548,7 +563,7 @@ def test_another_card_in_its_place_signs_for_nobody(says: ModuleType) -> None:
 def test_after_a_refused_pin_the_card_is_asked_how_to_write_it(says: ModuleType, sw: str) -> None:
     refused = behind_the_pin(says, "", sw, selected=False)
     script = says.tries(3) + refused + says.reading() + says.tries(2)
-    card = cached(says, script + says.signing(), Cache(KEPT))
+    card = cached(says, script + says.signing(), Cache(known(says)))
     card.tries_left()
     with pytest.raises(CardRefusedError):
         card.sign(entered(), same_message)
@@ -558,24 +573,21 @@ def test_after_a_refused_pin_the_card_is_asked_how_to_write_it(says: ModuleType,
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "damage",
     [
-        pytest.param(kept_with(b"\x30\x00"), id="no certificate"),
-        pytest.param(
-            CardFiles(
-                private_keys=(b"",), pins=(b"",), certificates=(b"",), certificate=KEPT.certificate
-            ),
-            id="no directories",
-        ),
+        pytest.param({"certificate": b"\x30\x00"}, id="no certificate"),
+        pytest.param({"private_keys": (b"",)}, id="no keys"),
+        pytest.param({"private_keys": (), "pins": (b"",)}, id="no PIN of the usual key"),
+        pytest.param({"private_keys": (), "certificates": (b"",)}, id="no directory"),
     ],
 )
 def test_what_was_kept_and_makes_no_sense_counts_for_nothing(
-    says: ModuleType, kept: CardFiles
+    says: ModuleType, damage: dict[str, Any]
 ) -> None:
-    memory = Cache(kept)
+    memory = Cache(replace(known(says), **damage))
     card = cached(says, says.reading(), memory)
     assert card.authentication_certificate() == dialogue.certificate()
-    assert memory.kept == KEPT
+    assert memory.kept == known_usual(says)
     card.close()
 
 
@@ -585,6 +597,66 @@ def test_a_folder_of_files_serves_as_cache(says: ModuleType, tmp_path: Path) -> 
         card = open_card(says.connection(says.opening() + script), cache=folder)
         assert card.authentication_certificate() == dialogue.certificate()
         card.close()
+
+
+# What is taken for granted of a card that is like every other.
+
+
+def usual(says: ModuleType, script: str) -> ContactCard:
+    """Return a card that was read where every card has its files, and goes on as *script* says."""
+    card = open_card(says.connection(says.opening() + says.reading() + says.tries(3) + script))
+    card.tries_left()
+    return card
+
+
+def test_a_key_that_is_not_the_usual_one_is_looked_for_before_the_pin_is_sent(
+    says: ModuleType,
+) -> None:
+    refused = says.choosing("6A 88") + says.select("3F000001") + says.choosing("6A 88")
+    using = says.using(signature_by(pki.key("leaf")))
+    card = usual(says, transaction(refused + reading_again(says) + says.verifying() + using))
+    assert card.sign(entered(), same_message)
+    card.close()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(lambda says: says.using(signature_by(pki.key("other card"))), id="another"),
+        pytest.param(
+            lambda says: says.using(bytes(256)).splitlines()[0] + "\n< 69 82\n", id="none"
+        ),
+    ],
+)
+def test_a_signature_of_a_key_that_is_not_the_usual_one_is_made_anew_behind_the_same_pin(
+    says: ModuleType, first: Callable[[ModuleType], str]
+) -> None:
+    using = says.using(signature_by(pki.key("leaf")))
+    body = says.choosing() + says.verifying() + first(says) + reading_again(says) + using
+    card = usual(says, transaction(body))
+    assert card.sign(entered(), same_message)
+    card.close()
+
+
+def test_a_wrong_signature_of_the_usual_key_never_leaves(says: ModuleType) -> None:
+    wrong = says.using(signature_by(pki.key("other card")))
+    body = says.choosing() + says.verifying() + wrong + reading_again(says) + wrong
+    card = usual(says, transaction(body))
+    with pytest.raises(CardDataError, match="not one of the certificate's key"):
+        card.sign(entered(), same_message)
+    card.close()
+
+
+def test_after_a_wrong_pin_a_card_that_told_how_to_write_it_is_not_read_again(
+    says: ModuleType,
+) -> None:
+    wrong = transaction(says.choosing() + says.verifying("63 C2", "9999"))
+    card = usual(says, wrong + says.tries(2) + signing_anew(says))
+    with pytest.raises(PINRejectedError):
+        card.sign(entered("9999"), same_message)
+    assert card.tries_left() == 2
+    assert card.sign(entered(), same_message)
+    card.close()
 
 
 # A card that did not leave the reader since it told its serial number.
@@ -597,7 +669,7 @@ def unmoved(says: ModuleType, script: str, memory: Cache | None) -> ContactCard:
 
 
 def test_a_card_that_did_not_move_is_not_asked_for_its_number(says: ModuleType) -> None:
-    card = unmoved(says, says.tries(3) + signing_anew(says), Cache(KEPT))
+    card = unmoved(says, says.tries(3) + signing_anew(says), Cache(known(says)))
     assert card.serial == "99213845"
     card.tries_left()
     assert card.sign(entered(), same_message)
@@ -606,9 +678,9 @@ def test_a_card_that_did_not_move_is_not_asked_for_its_number(says: ModuleType) 
 
 def test_before_anything_is_kept_under_a_number_the_card_tells_it(says: ModuleType) -> None:
     memory = Cache(None)
-    card = unmoved(says, transaction(says.serial() + says.everything(), "leave"), memory)
+    card = unmoved(says, transaction(says.serial() + says.usual(), "leave"), memory)
     card.authentication_certificate()
-    assert memory.kept == KEPT
+    assert memory.kept == known_usual(says)
     card.close()
 
 

@@ -9,8 +9,14 @@ from cps.card.credential import (
     CardFiles,
     credential_in,
 )
+from cps.card.ias import IASApplet
 from cps.card.recognise import open_card
-from cps.errors import CardDataError, CardRefusedError
+from cps.errors import (
+    CardDataError,
+    CardError,
+    CardRefusedError,
+    CertificateMissingError,
+)
 from cps.transport.replay import ReplayConnection
 from tests.unit.cps.card import dialogue
 from tests.unit.cps.card.dialogue import (
@@ -26,12 +32,18 @@ from tests.unit.cps.card.dialogue import (
 
 def files_refused(files: Files, *, upto: str, match: str) -> None:
     """Read *files*, of which the card has no more than up to the one named, and be refused."""
-    whole = reading(files)
-    end = whole.index(f"\n> 00 A4 09 0C 06 {upto}\n") if upto else whole.index("end leave") - 1
-    connection = ReplayConnection(opening() + whole[: end + 1] + "end leave")
+    whole = dialogue.reading_unusual(files)
+    end = whole.rindex(f"\n> 00 A4 09 0C 06 {upto}\n") if upto else whole.index("end leave") - 1
+    refused(opening() + whole[: end + 1] + "end leave", match)
+
+
+def refused(script: str, match: str, error: type[CardError] = CardDataError) -> None:
+    """Read the certificate of a card that says what *script* says, and be refused."""
+    connection = ReplayConnection(script)
     card = open_card(connection)
-    with pytest.raises(CardDataError, match=match):
+    with pytest.raises(CardError, match=match) as caught:
         card.authentication_certificate()
+    assert type(caught.value) is error
     connection.close()
 
 
@@ -107,8 +119,6 @@ def test_an_aodf_without_the_pin_of_the_key_is_refused(aodf: bytes, match: str) 
 @pytest.mark.parametrize(
     ("cdf", "match"),
     [
-        pytest.param(b"", "0 times: certificate", id="no certificate"),
-        pytest.param(dialogue.SIGNATURE_CERTIFICATE, "0 times", id="only the signature's"),
         pytest.param(dialogue.AUTHENTICATION_CERTIFICATE * 2, "2 times", id="two of them"),
         pytest.param(
             dialogue.AUTHENTICATION_CERTIFICATE[:-1], "CDF: .*past the end", id="truncated"
@@ -117,6 +127,73 @@ def test_an_aodf_without_the_pin_of_the_key_is_refused(aodf: bytes, match: str) 
 )
 def test_a_cdf_without_the_certificate_of_the_key_is_refused(cdf: bytes, match: str) -> None:
     files_refused(Files(cdf=cdf), upto=CERTIFICATE, match=match)
+
+
+# A card without a certificate, read where every card has it and then step by step.
+
+
+def usual(files: Files) -> str:
+    """Return how the two directories are read that every card has in the same places."""
+    return dialogue.file(AODF, files.aodf) + dialogue.file(CDF, files.cdf)
+
+
+@pytest.mark.parametrize(
+    "cdf",
+    [
+        pytest.param(b"", id="an empty list"),
+        pytest.param(b"\xff" * 40, id="an erased list"),
+        pytest.param(dialogue.SIGNATURE_CERTIFICATE, id="only the signature's"),
+    ],
+)
+def test_a_card_that_lists_no_certificate_for_its_key_has_none(cdf: bytes) -> None:
+    files = Files(cdf=cdf)
+    script = f"{opening()}begin\n{usual(files)}{dialogue.directories(files)}end leave"
+    refused(script, "no certificate of the", CertificateMissingError)
+
+
+def test_a_card_without_a_list_of_certificates_has_none() -> None:
+    files = Files(odf=dialogue.ODF.replace(bytes.fromhex("A406300404027005"), b""))
+    steps = dialogue.directories(files)
+    listed = steps[: steps.index(select(CDF))]
+    script = f"{opening()}begin\n{dialogue.unusual()}{listed}end leave"
+    refused(script, "ODF: no CDF", CertificateMissingError)
+
+
+def test_a_card_whose_list_leads_to_no_file_has_no_certificate() -> None:
+    nothing = select(CERTIFICATE).replace("90 00", "6A 82")
+    steps = f"{usual(Files())}{nothing}{dialogue.directories(Files())}{nothing}"
+    refused(f"{opening()}begin\n{steps}end leave", "no file a002", CertificateMissingError)
+
+
+def test_a_certificate_that_may_not_be_selected_is_a_refusal() -> None:
+    locked = select(CERTIFICATE).replace("90 00", "69 82")
+    steps = f"{usual(Files())}{locked}{dialogue.directories(Files())}{locked}"
+    refused(f"{opening()}begin\n{steps}end leave", "SELECT", CardRefusedError)
+
+
+# Cards of which something may not be taken for granted: no PIN would be told from another.
+
+OTHER_PIN = USER_PIN.replace(b"\x30\x03\x04\x01\x01", b"\x30\x03\x04\x01\x07").replace(
+    b"\x80\x01\x01", b"\x80\x01\x07"
+)
+
+
+@pytest.mark.parametrize(
+    "aodf",
+    [
+        pytest.param(USER_PIN + OTHER_PIN + PUK, id="two PINs"),
+        pytest.param(OTHER_PIN + PUK, id="another PIN"),
+        pytest.param(PUK, id="no PIN"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x12\x34", id="garbage"),
+    ],
+)
+def test_where_the_pin_is_not_plain_the_card_is_read_step_by_step(aodf: bytes) -> None:
+    looked = dialogue.file(AODF, aodf) + dialogue.file(CDF, Files().cdf)
+    script = f"{opening()}begin\n{looked}{dialogue.everything()}end leave\n"
+    card = open_card(ReplayConnection(script + dialogue.tries(3)))
+    assert card.tries_left() == 3
+    card.close()
 
 
 def test_the_certificate_is_found_by_its_key_not_by_its_place() -> None:
@@ -129,8 +206,10 @@ def test_the_certificate_is_found_by_its_key_not_by_its_place() -> None:
 def test_directory_files_may_be_several() -> None:
     odf = dialogue.ODF + bytes.fromhex("A006300404027012 A006300404027022 A006300404027032")
     more = "".join(dialogue.file(f"3F00000170{n}2", b"") for n in (1, 2, 3))
-    script = reading(Files(odf=odf)).replace(select(AODF), more + select(AODF))
-    card = open_card(ReplayConnection(opening() + script))
+    files = Files(odf=odf)
+    steps = dialogue.everything(files).replace(select(AODF), more + select(AODF))
+    script = f"{opening()}begin\n{dialogue.unusual()}{steps}end leave"
+    card = open_card(ReplayConnection(script))
     assert card.authentication_certificate() == dialogue.certificate()
     card.close()
 
@@ -151,7 +230,8 @@ def test_a_certificate_that_is_none_is_refused_before_a_pin_is_asked() -> None:
 def certificate_script(body: str) -> str:
     """Return the dialogue up to the certificate, which is then read as *body* says."""
     directories = dialogue.directories(Files())
-    return f"{opening()}begin\n{directories}{select(CERTIFICATE)}{body}end leave\n"
+    steps = f"{dialogue.unusual()}{directories}{select(CERTIFICATE)}{body}"
+    return f"{opening()}begin\n{steps}end leave\n"
 
 
 @pytest.mark.parametrize(
@@ -173,19 +253,12 @@ def certificate_script(body: str) -> str:
     ],
 )
 def test_a_certificate_that_lies_about_its_length_is_refused(body: str, match: str) -> None:
-    connection = ReplayConnection(certificate_script(body))
-    card = open_card(connection)
-    with pytest.raises(CardDataError, match=match):
-        card.authentication_certificate()
-    connection.close()
+    refused(certificate_script(body), match)
 
 
 def test_a_certificate_that_may_not_be_read_is_a_refusal() -> None:
-    connection = ReplayConnection(certificate_script(exchange("00 B0 00 00 00", "69 82")))
-    card = open_card(connection)
-    with pytest.raises(CardRefusedError, match="READ BINARY"):
-        card.authentication_certificate()
-    connection.close()
+    script = certificate_script(exchange("00 B0 00 00 00", "69 82"))
+    refused(script, "READ BINARY", CardRefusedError)
 
 
 def test_a_directory_without_end_is_given_up() -> None:
@@ -193,12 +266,8 @@ def test_a_directory_without_end_is_given_up() -> None:
         exchange(f"00 B0 {offset:04X} 00", f"{'00' * 256} 90 00")
         for offset in range(0, MAX_DIRECTORY_BYTES + 1, 256)
     )
-    script = f"{opening()}begin\n{select('3F0000015031')}{blocks}end leave"
-    connection = ReplayConnection(script)
-    card = open_card(connection)
-    with pytest.raises(CardDataError, match="more than 4096 bytes"):
-        card.tries_left()
-    connection.close()
+    steps = f"{dialogue.unusual()}{select('3F0000015031')}{blocks}"
+    refused(f"{opening()}begin\n{steps}end leave", "more than 4096 bytes")
 
 
 # The PUK.
@@ -212,6 +281,9 @@ ANOTHER_PUK = PUK.replace(b"\x04\x01\x04", b"\x04\x01\x05").replace(
 PIN_FLAGS = bytes.fromhex("0303041D10")
 
 
+USUAL_KEY = IASApplet(ReplayConnection("")).usual_key
+
+
 def puk_reference(aodf: bytes) -> int | None:
     """Return the number of the PUK that is found in *aodf*."""
     files = CardFiles(
@@ -220,7 +292,7 @@ def puk_reference(aodf: bytes) -> int | None:
         certificates=(Files().cdf,),
         certificate=dialogue.certificate(),
     )
-    puk = credential_in(files).puk
+    puk = credential_in(files, USUAL_KEY).puk
     return None if puk is None else puk.reference
 
 

@@ -399,7 +399,6 @@ def test_second_token_is_refused_undecided(gateway: FakedGateway) -> None:
 
 REASONS_OF_THE_VERIFIER = [
     ErrorCode.CARD_CONTACTLESS,
-    ErrorCode.CERT_MISSING,
     ErrorCode.CERT_MALFORMED,
     ErrorCode.CERT_EXPIRED,
     ErrorCode.CERT_NOT_YET,
