@@ -14,7 +14,7 @@ CardError
 ├── CardRefusedError          a status word that is not success
 │   └── PINRejectedError      wrong or blocked
 ├── CardDataError             not what the standard allows
-│   └── CertificateMissingError  no certificate to log in with
+├── KeypadError               the reader's keypad did not take the PIN
 ├── PINLengthError            too short or too long for this card; it was not sent
 └── PINCancelledError         the person said no
 """
@@ -93,8 +93,8 @@ class CardDataError(CardError):
     """What the card gave is not what the standard allows."""
 
 
-class CertificateMissingError(CardDataError):
-    """The card is a CPS and lists, or holds, no certificate to log in with."""
+class KeypadError(CardError):
+    """The reader's own keypad did not take the PIN, or gave no answer that says what happened."""
 
 
 class PINLengthError(CardError):

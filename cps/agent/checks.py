@@ -106,6 +106,16 @@ def read_request(request: web.BaseRequest, belongs_to_user: PeerCheck) -> tuple[
     return rid, host
 
 
+def came_by_a_click(request: web.BaseRequest) -> bool:
+    """Return whether the browser says that a person's click or key opened the page.
+
+    No page can say it by itself; old browsers never do.
+
+    Source: W3C Fetch Metadata §2.4.
+    """
+    return request.headers.getall("Sec-Fetch-User", []) == ["?1"]
+
+
 def _require_peer(request: web.BaseRequest, belongs_to_user: PeerCheck) -> int:
     """Return the port that the request came to, from this machine and this user."""
     transport = request.transport

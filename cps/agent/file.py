@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cps.agent.errors import ConfigurationError
@@ -41,6 +42,12 @@ class UnattendedPINEntry:
             return PIN(self._read())
         except (ConfigurationError, ValueError) as exc:
             raise PINCancelledError(f"no PIN to be had: {exc}") from exc
+
+    def at_keypad(self, request: PINRequest, wanted: Wanted) -> AbstractContextManager[None]:
+        raise PINCancelledError("nobody is there who could type at a keypad")
+
+    def tell_blocked(self, request: PINRequest) -> None:
+        """Nobody is there to be told."""
 
     def rejected(self) -> None:
         self._rejected = True

@@ -1,6 +1,7 @@
 """How the person is asked for the PIN: one question, several ways to put it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,15 @@ class PINRequest:
         lines.append(text("agent_pin.tries", self.language, tries=self.tries_left))
         return lines
 
+    def blocked_lines(self) -> list[str]:
+        """Return what to show where the card is blocked, most important first."""
+        card = text("agent_pin.card", self.language, holder=self.holder, digits=self.card_digits)
+        return [
+            text("agent_pin.blocked", self.language),
+            card,
+            text("agent_pin.puk", self.language),
+        ]
+
 
 class PINEntry(Protocol):
     """A way to get the PIN."""
@@ -68,6 +78,17 @@ class PINEntry(Protocol):
         :raises cps.errors.PINCancelledError: where the person says no, nobody can be asked, or
             the answer is not wanted any more.
         """
+
+    def at_keypad(self, request: PINRequest, wanted: Wanted) -> AbstractContextManager[None]:
+        """Show the question while the PIN is typed at the reader's keypad.
+
+        With one try left a confirmation is asked for before.
+
+        :raises cps.errors.PINCancelledError: where the person says no, or nobody can be asked.
+        """
+
+    def tell_blocked(self, request: PINRequest) -> None:
+        """Tell that the card takes no PIN any more, and what to do; does not wait."""
 
     def rejected(self) -> None:
         """Be told that the card called the PIN of the last answer wrong."""

@@ -11,11 +11,18 @@ from typing import Any
 
 from aiohttp import web
 
-from cps.agent.checks import PeerCheck, Refusal, RefusedRequestError, read_request
+from cps.agent.checks import (
+    PeerCheck,
+    Refusal,
+    RefusedRequestError,
+    came_by_a_click,
+    read_request,
+)
 from cps.agent.origins import AllowList
 from cps.agent.pages import Failure, Pages
 from cps.agent.peer import peer_user
-from cps.agent.signin import LoginRequest, Stage
+from cps.agent.progress import Stage
+from cps.agent.signin import LoginRequest
 from cps.agent.workflow import Workflow
 from cps.authtoken.catalogue import DEFAULT_LANGUAGE, best_language
 
@@ -99,7 +106,10 @@ class AgentServer:
         if origin is None:
             self._workflow.count_refusal()
             raise RefusedRequestError(Refusal.PORTAL)
-        news = await self._workflow.news(LoginRequest(rid=rid, origin=origin, language=language))
+        login = LoginRequest(
+            rid=rid, origin=origin, language=language, clicked=came_by_a_click(request)
+        )
+        news = await self._workflow.news(login)
         match news:
             case Stage():
                 return self._pages.waiting(news, language)

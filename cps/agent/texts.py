@@ -14,7 +14,7 @@ from cps.errors import (
     CardRemovedError,
     CardResetError,
     CardUnsupportedError,
-    CertificateMissingError,
+    KeypadError,
     NoCardError,
     NoReaderError,
     NoServiceError,
@@ -39,9 +39,9 @@ _CODES: tuple[tuple[type[Exception], ErrorCode], ...] = (
     (PINRejectedError, ErrorCode.PIN_WRONG),
     (PINLengthError, ErrorCode.PIN_WRONG),
     (CardRefusedError, ErrorCode.CARD_REFUSED),
-    (CertificateMissingError, ErrorCode.CERT_MISSING),
     (CardDataError, ErrorCode.CARD_MALFORMED),
     (PINCancelledError, ErrorCode.PIN_CANCELLED),
+    (KeypadError, ErrorCode.PINPAD_FAILED),
     (PortInUseError, ErrorCode.PORT_IN_USE),
 )
 

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cps.agent.pin_entry import POLL_SECONDS, PINRequest, Wanted
@@ -61,6 +63,13 @@ class WindowPINEntry:
             return PIN(digits)
         except ValueError as exc:
             raise PINCancelledError("the window gave no PIN") from exc
+
+    @contextmanager
+    def at_keypad(self, request: PINRequest, wanted: Wanted) -> Iterator[None]:
+        yield
+
+    def tell_blocked(self, request: PINRequest) -> None:
+        """Nothing yet."""
 
     def rejected(self) -> None:
         """Nothing to do: the person reads it in the next window."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from cps.agent.checks import Refusal, RefusedRequestError
 from cps.agent.errors import SignInError
 from cps.agent.pages import Failure
-from cps.agent.signin import CompletedSignIn, LoginRequest, Progress, Stage
+from cps.agent.progress import Progress, Stage
+from cps.agent.signin import CompletedSignIn, LoginRequest
 from cps.agent.texts import code_for
 from cps.authtoken.codes import ErrorCode
 from cps.errors import CardError
@@ -20,7 +21,6 @@ Outcome = CompletedSignIn | Failure
 _LOG = logging.getLogger(__name__)
 _REFUSALS = frozenset(
     {
-        ErrorCode.PIN_CANCELLED,
         ErrorCode.ORIGIN_DENIED,
         ErrorCode.RID_UNKNOWN,
         ErrorCode.RID_EXPIRED,
@@ -184,7 +184,7 @@ class Workflow:
         running.outcome = outcome
         if running.limit is not None:
             running.limit.cancel()
-        if isinstance(outcome, Failure) and outcome.code in _REFUSALS:
+        if isinstance(outcome, Failure) and _is_refusal(outcome, running):
             self.count_refusal()
         if running.stopped.is_set():
             self._forget(running)
@@ -203,6 +203,17 @@ class Workflow:
     def _forget(self, running: _Running) -> None:
         if self._running is running:
             self._running = None
+
+
+def _is_refusal(failure: Failure, running: _Running) -> bool:
+    """Return whether *failure* may be the work of a hostile page, and counts for the pause.
+
+    Whoever clicked may change their mind as often as they like; nobody can click for them. A PIN
+    entry that opened without a click, or that nobody waited for to the end, is another matter.
+    """
+    if failure.code is ErrorCode.PIN_CANCELLED:
+        return running.stopped.is_set() or not running.request.clicked
+    return failure.code in _REFUSALS
 
 
 class _ThreadProgress:

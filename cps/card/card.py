@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cps.pin import PIN
+from cps.transport.keypad import KeypadEntry
 
 MessageFor = Callable[[bytes], bytes]
 """Returns what the card is to sign, for the DER of the certificate that goes with the signature."""
@@ -51,7 +52,10 @@ class CPSCard(Protocol):
     def tries_left(self) -> int:
         """Return how many wrong PINs the card still takes, 0 where it is blocked; spends none."""
 
-    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
+    def has_keypad(self) -> bool:
+        """Return whether this card's PIN can be typed at its reader's own keypad."""
+
+    def sign(self, pin: PIN | KeypadEntry, message_for: MessageFor) -> Signed:
         """Return the card's signature over a message, checked with the certificate's own key.
 
         PIN and signature are one transaction, in which no other program reaches the card. The PIN
@@ -59,10 +63,13 @@ class CPSCard(Protocol):
         certificate came from a cache and is not the card's any more, the card's own is read, and
         the message for that one is signed behind the same PIN.
 
+        :param pin: where it is to be typed at the reader's keypad, this program never has it.
         :param message_for: its result is hashed here; the caller never signs a hash that came from
             elsewhere.
         :raises PINRejectedError: wrong or blocked, with the tries left.
         :raises PINLengthError: for a count of digits that the card does not take; nothing was sent.
+        :raises PINCancelledError: where the person said no at the keypad, or typed nothing.
+        :raises KeypadError: where the keypad failed.
         :raises CardDataError: where the signature is not one of the certificate's key.
         """
 

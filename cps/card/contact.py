@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -11,18 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cps.card.applet import APPLICATION, Applet
 from cps.card.cache import CardCache
 from cps.card.card import MessageFor, Signed
-from cps.card.credential import (
-    CardFiles,
-    Credential,
-    credential_in,
-    read_files,
-    read_usual_files,
-)
+from cps.card.credential import Credential, credential_in, read_files
 from cps.card.files import serial_number
+from cps.card.keypad import Keypad, takes
 from cps.errors import (
     CardDataError,
     CardRefusedError,
     CardRemovedError,
+    KeypadError,
     PINLengthError,
     PINRejectedError,
 )
@@ -30,6 +28,7 @@ from cps.pin import PIN
 from cps.pkcs15.directory import PINObject
 from cps.status import SW
 from cps.transport.connection import CardConnection
+from cps.transport.keypad import KeypadEntry
 
 _KEY_FORGOTTEN = (SW.CONDITIONS_NOT_SATISFIED, SW.REFERENCED_DATA_NOT_FOUND)
 """What a card may say that forgets the chosen key when a PIN is verified; none is known to."""
@@ -68,12 +67,11 @@ class ContactCard:
         self._cache = cache
         self._remembered: Credential | None = None
         self._is_from_cache = False
-        self._is_listed = False
-        """Whether the card's own directories led to the credential, step by step."""
         self._believes_cache = True
         self._in_application = False
         """Whether the application was the current DF when a command of ours was last answered."""
         self._known_tries: int | None = None
+        self._keypad: Keypad | None = None
 
     @property
     def serial(self) -> str:
@@ -92,15 +90,22 @@ class ContactCard:
             self._known_tries = self._applet.tries_left(pin.reference)
         return self._known_tries
 
-    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
+    def has_keypad(self) -> bool:
+        if not takes(self._credential().pin):
+            return False
+        if self._keypad is None:
+            self._keypad = Keypad.of(self._connection)
+        return self._keypad is not None
+
+    def sign(self, pin: PIN | KeypadEntry, message_for: MessageFor) -> Signed:
         credential = self._credential()
-        block = _pin_block(credential.pin, pin)
+        verify = self._verification(credential.pin, pin)
         with self._connection.transaction(reset=self._reset):
             self._require_tries(credential.pin)
             if not self._can_choose_key(credential):
                 credential = self._read_again()
-                block = _pin_block(credential.pin, pin)
-            self._verify(credential.pin, block)
+                verify = self._verification(credential.pin, pin)
+            self._verify(verify)
             signed = self._sign_verified(credential, message_for)
         self._in_application = not self._reset
         return signed
@@ -146,7 +151,7 @@ class ContactCard:
         self._connection.close()
 
     def _can_choose_key(self, credential: Credential) -> bool:
-        """Choose the key; return whether that can be done with what is taken for granted.
+        """Choose the key; return whether that can be done with what was kept of the card.
 
         The key is chosen before the PIN is sent: the number of a key that no other application
         has also tells that the card stands in ours.
@@ -154,7 +159,7 @@ class ContactCard:
         try:
             self._choose_key(credential)
         except CardRefusedError:
-            if self._is_listed:
+            if not self._is_from_cache:
                 raise
             return False
         return True
@@ -168,12 +173,20 @@ class ContactCard:
         self._applet.select(APPLICATION)
         self._applet.choose_key(credential.key_reference)
 
-    def _verify(self, pin: PINObject, block: bytes) -> None:
+    def _verification(self, pin: PINObject, entry: PIN | KeypadEntry) -> Callable[[], None]:
+        """Return what sends the PIN."""
+        if isinstance(entry, PIN):
+            return partial(self._applet.verify, pin.reference, _pin_block(pin, entry))
+        if not self.has_keypad() or self._keypad is None:
+            raise KeypadError("the reader has no keypad for this PIN")
+        return partial(self._keypad.verify, self._applet.channel, pin, entry)
+
+    def _verify(self, verify: Callable[[], None]) -> None:
         """Send the PIN, once."""
         # Whatever comes back, the count may have changed.
         self._known_tries = None
         try:
-            self._applet.verify(pin.reference, block)
+            verify()
         except CardRefusedError:
             self._in_application = False
             # Was the PIN written as this card wants it? What was kept of it may be wrong: the card
@@ -190,11 +203,11 @@ class ContactCard:
 
     def _sign_verified(self, credential: Credential, message_for: MessageFor) -> Signed:
         """Return the signature of a card whose PIN is verified, with a certificate that fits it."""
-        if not self._is_listed:
+        if self._is_from_cache:
             try:
                 return self._signed(credential, message_for)
             except (CardDataError, CardRefusedError) as exc:
-                _LOG.info("what was taken for card %s is not true: %s", self._serial, exc)
+                _LOG.info("what was kept of card %s is not true any more: %s", self._serial, exc)
             credential = self._read_again()
         return self._signed(credential, message_for)
 
@@ -220,8 +233,7 @@ class ContactCard:
     def _read_again(self) -> Credential:
         """Return the card's own credential, its key chosen; a PIN stays verified."""
         self._saw_serial = False
-        self._require_same_card()
-        self._remembered = self._understood(read_files(self._applet))
+        self._remembered = self._read()
         self._choose_key(self._remembered)
         return self._remembered
 
@@ -246,7 +258,7 @@ class ContactCard:
         if files is None:
             return None
         try:
-            credential = credential_in(files, self._applet.usual_key)
+            credential = credential_in(files)
         except CardDataError as exc:
             _LOG.info("what is kept of card %s is of no use: %s", self._serial, exc)
             return None
@@ -255,24 +267,13 @@ class ContactCard:
 
     def _read(self) -> Credential:
         """Return what the card itself says, and keep it."""
-        self._require_same_card()
-        try:
-            return self._understood(read_usual_files(self._applet))
-        except (CardDataError, CardRefusedError) as exc:
-            _LOG.info("card %s is not like others: %s", self._serial, exc)
-        return self._understood(read_files(self._applet))
-
-    def _require_same_card(self) -> None:
-        """Have the card tell its serial number, before anything is kept under that."""
         if not self._saw_serial:
             if serial_number(self._applet.read_serial()) != self._serial:
                 raise CardRemovedError("another card is in the reader")
             self._saw_serial = True
-
-    def _understood(self, files: CardFiles) -> Credential:
-        """Return the credential in what was just read of the card, and keep the files."""
-        credential = credential_in(files, self._applet.usual_key)
-        self._is_from_cache, self._is_listed = False, bool(files.private_keys)
+        files = read_files(self._applet)
+        credential = credential_in(files)
+        self._is_from_cache = False
         self._in_application = True
         if self._cache is not None:
             self._cache.save(self._serial, files)

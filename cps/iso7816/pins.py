@@ -28,7 +28,7 @@ def verify(channel: Channel, *, reference: int, block: bytes) -> None:
     if not block:
         raise ValueError("an empty VERIFY asks for the state, and compares nothing")
     command = CommandAPDU(cla=channel.cla, ins=0x20, p1=0x00, p2=reference, data=block)
-    _require_success("VERIFY", channel.transmit(command).sw)
+    require_success("VERIFY", channel.transmit(command).sw)
 
 
 def change(channel: Channel, *, reference: int, old: bytes, new: bytes) -> None:
@@ -41,7 +41,7 @@ def change(channel: Channel, *, reference: int, old: bytes, new: bytes) -> None:
     """
     p1 = 0x00 if old else 0x01
     command = CommandAPDU(cla=channel.cla, ins=0x24, p1=p1, p2=reference, data=old + new)
-    _require_success("CHANGE REFERENCE DATA", channel.transmit(command).sw)
+    require_success("CHANGE REFERENCE DATA", channel.transmit(command).sw)
 
 
 def reset_retry_counter(channel: Channel, *, reference: int, new: bytes) -> None:
@@ -53,10 +53,16 @@ def reset_retry_counter(channel: Channel, *, reference: int, new: bytes) -> None
     """
     p1 = 0x02 if new else 0x03
     command = CommandAPDU(cla=channel.cla, ins=0x2C, p1=p1, p2=reference, data=new)
-    _require_success("RESET RETRY COUNTER", channel.transmit(command).sw)
+    require_success("RESET RETRY COUNTER", channel.transmit(command).sw)
 
 
-def _require_success(name: str, sw: int) -> None:
+def require_success(name: str, sw: int) -> None:
+    """Refuse every answer to a command about a PIN but 9000.
+
+    :param name: the command's, in ISO/IEC 7816-4.
+    :raises PINRejectedError: wrong or blocked, with the tries left.
+    :raises CardRefusedError: for any other answer.
+    """
     # 6984: the uses of this PIN are counted, and used up.
     left = 0 if sw == SW.REFERENCE_DATA_NOT_USABLE else tries_left(sw)
     if left is not None:

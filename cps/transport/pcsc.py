@@ -14,6 +14,7 @@ from cps.errors import (
     CardMuteError,
     CardRemovedError,
     CardResetError,
+    KeypadError,
     NoCardError,
     NoReaderError,
     NoServiceError,
@@ -161,6 +162,23 @@ class PCSCConnection:
             kind = CardRemovedError if self._left_reader(within=REMOVAL_SECONDS) else CardMuteError
             raise kind(f"SCardTransmit: {result & 0xFFFFFFFF:08X}, {len(answer)} bytes")
         self._require("SCardTransmit", result)
+        return bytes(answer)
+
+    def control_code(self, number: int) -> int:
+        return int(scard.SCARD_CTL_CODE(number))
+
+    def control(self, code: int, data: bytes, *, seconds: float) -> bytes:
+        def call() -> tuple[int, list[int]]:
+            result, answer = scard.SCardControl(self._card, code, list(data))
+            return result, answer
+
+        result, answer = self._call(call, seconds=seconds, late=CardMuteError)
+        if result != scard.SCARD_S_SUCCESS:
+            if self._left_reader(within=REMOVAL_SECONDS):
+                raise CardRemovedError(f"SCardControl: {result & 0xFFFFFFFF:08X}")
+            if _ERRORS.get(result) not in (NoServiceError, CardResetError):
+                raise KeypadError(f"SCardControl: {result & 0xFFFFFFFF:08X}")
+        self._require("SCardControl", result)
         return bytes(answer)
 
     @contextmanager

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from cps.agent.gateway_client import Accepted, Claim
-from cps.agent.signin import LoginRequest, SignIn, Stage
+from cps.agent.progress import Stage
+from cps.agent.signin import LoginRequest, SignIn
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken
 from cps.card.cache import CardCache, FolderCache
@@ -156,6 +158,9 @@ class _Gateway:
     def hand_in(self, token: AuthToken) -> Accepted:
         token.to_json()
         return Accepted(code="x" * 43, lease=None)
+
+    def give_up(self, message: AbortMessage) -> None:
+        raise AssertionError(message.code)
 
 
 class _Progress:

@@ -183,7 +183,7 @@ def test_a_signature_that_is_none_is_not_handed_in(line: Line, signature: bytes)
         with line.nobody_gets_in():
             login, page = sign_in(line, desk)
     page.require_failed(ErrorCode.CARD_MALFORMED)
-    assert line.state(login.rid) is ChallengeState.CLAIMED
+    assert line.state(login.rid) is ChallengeState.FAILED
     assert desk.terminal.verifications == 1
 
 

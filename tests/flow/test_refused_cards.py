@@ -3,6 +3,7 @@
 A removal is never counted as a wrong PIN, and no PIN is ever sent twice.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_card_removed_before_a_command_ends_the_login_and_costs_nothing(
             browser.to_agent(login, desk.port).require_failed(ErrorCode.CARD_REMOVED)
         assert len(desk.terminal.commands) == number, "nothing is sent to a card that is gone"
     assert desk.tries_left == 3
-    assert line.state(login.rid) in (ChallengeState.NEW, ChallengeState.CLAIMED)
+    assert line.state(login.rid) in (ChallengeState.NEW, ChallengeState.FAILED)
 
 
 @pytest.mark.parametrize("number", range(1, COMMANDS + 1))
@@ -204,10 +205,27 @@ def test_after_a_removal_while_signing_a_new_login_works(line: Line) -> None:
         require_works(line, desk)
 
 
+def once(work: Callable[[], None]) -> Callable[[], None]:
+    """Return what does *work* the first time it is called."""
+    left = [work]
+
+    def call() -> None:
+        if left:
+            left.pop()()
+
+    return call
+
+
 def test_a_card_removed_while_the_pin_is_typed_gets_no_pin(line: Line) -> None:
-    person = Person(meanwhile=lambda: desk.terminal.inner.remove())
+    def remove_for_a_moment() -> None:
+        desk.terminal.inner.remove()
+        desk.terminal.inner.insert()
+
+    person = Person(cards.PIN, CANCEL, meanwhile=once(remove_for_a_moment))
     with line.desk(entry=person) as desk, line.nobody_gets_in():
-        sign_in(line, desk).require_failed(ErrorCode.CARD_REMOVED)
+        sign_in(line, desk).require_failed(ErrorCode.PIN_CANCELLED)
+    assert len(person.asked) == 2, "the question is put anew"
+    assert desk.terminal.verifications == 0
     assert desk.tries_left == 3
 
 
@@ -224,15 +242,21 @@ def other_image() -> CardImage:
     )
 
 
-def test_a_card_swapped_while_the_pin_is_typed_gets_no_pin(line: Line) -> None:
+def test_a_card_swapped_while_the_pin_is_typed_starts_over_with_its_own_holder(
+    line: Line,
+) -> None:
     other = other_image()
-    person = Person(meanwhile=lambda: desk.terminal.swap(SoftwareCard(other)))
+
+    def swap() -> None:
+        desk.terminal.swap(SoftwareCard(other))
+
+    person = Person(meanwhile=once(swap))
     with line.desk(entry=person) as desk:
-        with line.nobody_gets_in():
-            sign_in(line, desk).require_failed(ErrorCode.CARD_REMOVED)
-        assert (desk.tries_left, other.reference_data[0].tries_left) == (3, 3)
-    with line.desk(other) as desk:
         require_works(line, desk)
+        assert (desk.tries_left, other.reference_data[0].tries_left) == (3, 3)
+    first, second = person.asked
+    assert first.holder != second.holder
+    assert desk.terminal.verifications == 1
 
 
 def test_a_card_swapped_behind_the_readers_back_signs_for_nobody(line: Line) -> None:

@@ -28,6 +28,7 @@ from cps.agent.pin_entry import PINEntry
 from cps.agent.presence import CardLease, LeaseGateway, Presence
 from cps.agent.signin import Gateway, SignIn
 from cps.agent.workflow import WorkflowLimits
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken
 from cps.card.cache import CardCache
@@ -226,7 +227,7 @@ def _look_away(lease: CardLease) -> None:
 
 
 class _NotedGateway:
-    """The agent's two exchanges, with a note of each secret that they bring."""
+    """The agent's exchanges, with a note of each secret that they bring."""
 
     def __init__(self, client: GatewayClient, line: Line) -> None:
         self._client = client
@@ -241,6 +242,9 @@ class _NotedGateway:
         accepted = self._client.hand_in(token)
         self._line.codes.append(accepted.code)
         return accepted
+
+    def give_up(self, message: AbortMessage) -> None:
+        self._client.give_up(message)
 
 
 @contextmanager

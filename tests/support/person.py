@@ -1,6 +1,7 @@
 """A person at the agent's PIN window."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from cps.agent.pin_entry import PINRequest, Wanted
 from cps.errors import PINCancelledError
@@ -33,6 +34,12 @@ class Person:
         if answer is CANCEL or not wanted():
             raise PINCancelledError("the window was closed")
         return PIN(bytearray(answer))
+
+    def at_keypad(self, request: PINRequest, wanted: Wanted) -> AbstractContextManager[None]:
+        raise AssertionError("the readers of these tests have no keypad")
+
+    def tell_blocked(self, request: PINRequest) -> None:
+        """Nothing to do: the page says it too."""
 
     def rejected(self) -> None:
         """Nothing to do: the next question says it."""

@@ -1,19 +1,21 @@
 """A card, readers, a person and a browser that do as they are told."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from cps.agent.pin_entry import PINRequest, Wanted
-from cps.agent.signin import LoginRequest, Stage
+from cps.agent.progress import Stage
+from cps.agent.signin import LoginRequest
 from cps.atr import CPS3_CONTACT_ATR
 from cps.card.card import MessageFor, Signed
 from cps.errors import CardRemovedError, PINCancelledError, PINRejectedError
 from cps.pin import PIN
 from cps.transport.connection import ReaderState
+from cps.transport.keypad import KeypadEntry
 from tests.support import pki
 
 RID = "AAECAwQFBgcICQoLDA0ODw"
@@ -41,6 +43,10 @@ class FakeCard:
         self.steps: list[str] = []
         self.pins: list[bytes] = []
         self.closed = False
+        self.keypad = False
+        """Whether its reader has a keypad."""
+        self.typed_at_keypad: list[str | Exception] = []
+        """What a person types there, in turn."""
         self.while_signing: Callable[[], None] = lambda: None
         self.certificate = pki.der(pki.leaf(serial=5))
         self.renewed: bytes | None = None
@@ -54,11 +60,21 @@ class FakeCard:
         self._step("tries")
         return self.tries
 
-    def sign(self, pin: PIN, message_for: MessageFor) -> Signed:
+    def has_keypad(self) -> bool:
+        return self.keypad
+
+    def sign(self, pin: PIN | KeypadEntry, message_for: MessageFor) -> Signed:
         self._step("sign")
         self.while_signing()
-        self.pins.append(pin.digits())
-        if pin.digits() != RIGHT_PIN.encode():
+        if isinstance(pin, KeypadEntry):
+            typed = self.typed_at_keypad.pop(0)
+            if isinstance(typed, Exception):
+                raise typed
+            digits = typed.encode()
+        else:
+            digits = pin.digits()
+            self.pins.append(digits)
+        if digits != RIGHT_PIN.encode():
             self.tries -= 1
             raise PINRejectedError("VERIFY", 0x63C0 | self.tries, self.tries)
         self.tries = 3
@@ -130,6 +146,8 @@ class FakePerson:
         self.answers = list(answers) or [RIGHT_PIN]
         self.seen: list[PINRequest] = []
         self.rejections = 0
+        self.shown_at_keypad: list[PINRequest] = []
+        self.told_blocked: list[PINRequest] = []
         self.heedless = False
         self.meanwhile: Callable[[Wanted], None] = lambda wanted: None
 
@@ -142,6 +160,14 @@ class FakePerson:
         if isinstance(answer, Exception):
             raise answer
         return PIN(bytearray(answer.encode()))
+
+    @contextmanager
+    def at_keypad(self, request: PINRequest, wanted: Wanted) -> Iterator[None]:
+        self.shown_at_keypad.append(request)
+        yield
+
+    def tell_blocked(self, request: PINRequest) -> None:
+        self.told_blocked.append(request)
 
     def rejected(self) -> None:
         self.rejections += 1

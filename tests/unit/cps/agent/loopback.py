@@ -11,8 +11,9 @@ from cps.agent.checks import PeerCheck
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.ports import listen
+from cps.agent.progress import Progress
 from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
-from cps.agent.signin import CompletedSignIn, LoginRequest, Progress
+from cps.agent.signin import CompletedSignIn, LoginRequest
 from cps.agent.workflow import Workflow, WorkflowLimits
 from tests.unit.cps.agent.fakes import RID
 

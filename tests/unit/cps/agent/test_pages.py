@@ -8,7 +8,7 @@ import pytest
 
 from cps.agent.checks import Refusal, RefusedRequestError
 from cps.agent.pages import Failure, Pages
-from cps.agent.signin import Stage
+from cps.agent.progress import Stage
 from cps.authtoken.catalogue import LANGUAGES
 from cps.authtoken.codes import ErrorCode
 

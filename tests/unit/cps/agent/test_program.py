@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cps.agent.pin_entry import PINEntry, Wanted
 from cps.agent.program import card_opener
 from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
+from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.lease import LeaseEvent
 from cps.card.recognise import open_card
@@ -28,9 +29,9 @@ from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from cps.simulator.terminal import SoftwareTerminal
 from tests.support import cards
-from tests.support.gateway_stub import CLAIM, TERMS, TOKEN, GatewayStub, running_gateway
+from tests.support.gateway_stub import ABORT, CLAIM, TERMS, TOKEN, GatewayStub, running_gateway
 from tests.unit.cps.agent.fakes import RID, FakePerson
-from tests.unit.cps.agent.loopback import Browser, running_agent
+from tests.unit.cps.agent.loopback import Browser, Response, running_agent
 
 PIN = cards.PIN.decode()
 WRONG_PIN = cards.WRONG_PIN.decode()
@@ -74,6 +75,14 @@ def workstation(
 
 def target(gateway: GatewayStub) -> str:
     return f"/v1/login?r={RID}&o={gateway.origin.removeprefix('http://')}"
+
+
+def outcome(browser: Browser, gateway: GatewayStub) -> Response:
+    """Return the last page of a login, going on as a browser does."""
+    page = browser.request(target=target(gateway))
+    while 'http-equiv="refresh"' in page.body:
+        page = browser.request(target=target(gateway))
+    return page
 
 
 def secrets_in(words: str, gateway: GatewayStub, *, code: bool = True) -> list[str]:
@@ -153,19 +162,41 @@ def test_no_log_and_no_page_of_a_run_holds_a_secret(
     assert secrets_in(caplog.text, gateway) == []
 
 
-def test_a_card_pulled_out_while_the_pin_is_typed_is_a_removal_and_costs_no_try(
-    terminal: SoftwareTerminal, image: CardImage, gateway: GatewayStub, tls: ssl.SSLContext
-) -> None:
-    person = FakePerson(PIN, interactive=False)
+def swapped_once(terminal: SoftwareTerminal) -> Callable[[Wanted], None]:
+    """Return what takes the card out and puts it back, the first time."""
+    swaps = [None]
 
     def swap(wanted: Wanted) -> None:
-        terminal.remove()
-        terminal.insert()
+        if swaps:
+            swaps.pop()
+            terminal.remove()
+            terminal.insert()
 
-    person.meanwhile = swap
+    return swap
+
+
+def test_a_pin_typed_for_a_card_that_left_is_sent_to_none(
+    terminal: SoftwareTerminal, image: CardImage, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    person = FakePerson(PIN)
+    person.heedless = True
+    person.meanwhile = swapped_once(terminal)
     with workstation(terminal, person, gateway, tls) as browser:
-        assert "card_removed" in browser.request(target=target(gateway)).body
-    assert gateway.paths() == [CLAIM]
+        assert "card_removed" in outcome(browser, gateway).body
+    assert gateway.paths() == [CLAIM, ABORT]
+    assert [message.code for message in gateway.aborted] == [ErrorCode.CARD_REMOVED]
+    assert all(entry.tries_left == entry.tries_maximum for entry in image.reference_data)
+
+
+def test_a_card_exchanged_while_the_pin_is_asked_for_starts_over_with_the_next_one(
+    terminal: SoftwareTerminal, image: CardImage, gateway: GatewayStub, tls: ssl.SSLContext
+) -> None:
+    person = FakePerson(PIN)
+    person.meanwhile = swapped_once(terminal)
+    with workstation(terminal, person, gateway, tls) as browser:
+        assert outcome(browser, gateway).status == 303
+    assert len(person.seen) == 2
+    assert gateway.paths() == [CLAIM, TOKEN]
     assert all(entry.tries_left == entry.tries_maximum for entry in image.reference_data)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from cps.agent.progress import Progress
 from cps.agent.server import ServerLimits, belongs_to_this_user
-from cps.agent.signin import CompletedSignIn, LoginRequest, Progress
+from cps.agent.signin import CompletedSignIn, LoginRequest
 from tests.unit.cps.agent.fakes import OTHER_RID, RID
 from tests.unit.cps.agent.loopback import (
     HOST,

@@ -1,6 +1,6 @@
 """The order of a sign-in, and each way in which it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,22 +10,24 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 from cps.agent.errors import SignInError
 from cps.agent.gateway_client import Accepted, Claim, LeaseTerms
+from cps.agent.pin_entry import Wanted
 from cps.agent.presence import CardLease
-from cps.agent.signin import CARD_WAIT_SECONDS, SignIn, Stage, choose_reader
-from cps.atr import CPS3_CONTACT_ATR, CPS3_CONTACTLESS_ATR, CPS4_ATR
+from cps.agent.progress import Stage
+from cps.agent.signin import CARD_WAIT_SECONDS, SignIn
+from cps.atr import CPS3_CONTACT_ATR, CPS4_ATR
+from cps.authtoken.abort import AbortMessage
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import AuthToken
 from cps.errors import (
-    CardContactlessError,
     CardDataError,
     CardError,
     CardMuteError,
     CardRefusedError,
     CardRemovedError,
     CardResetError,
-    CardUnsupportedError,
+    KeypadError,
     NoCardError,
     NoReaderError,
     PINCancelledError,
@@ -51,7 +53,6 @@ from tests.unit.cps.agent.fakes import (
 
 ORIGIN = "https://portal.example"
 TERMS = LeaseTerms(id="AAECAwQFBgcICQoLDA0ODw", heartbeat=20, grace=60)
-VITALE_ATR = bytes.fromhex("3B7513000043090EA090 00".replace(" ", ""))
 
 
 class FakeGateway:
@@ -65,6 +66,7 @@ class FakeGateway:
         self.token: AuthToken | None = None
         self.expires_in = 170
         self.lease: LeaseTerms | None = TERMS
+        self.given_up: list[AbortMessage] = []
 
     def claim(self, rid: str, key: AgentKey) -> Claim:
         self._step("claim")
@@ -75,6 +77,12 @@ class FakeGateway:
         self._step("hand in")
         self.token = token
         return Accepted(code=self.stub.code, lease=self.lease)
+
+    def give_up(self, message: AbortMessage) -> None:
+        self._step("give up")
+        assert self.key is not None
+        message.require_signed_by(self.key, origin=ORIGIN)
+        self.given_up.append(message)
 
     def _step(self, name: str) -> None:
         self.card.steps.append(name)
@@ -96,6 +104,7 @@ class Desk:
         self.known: list[str | None] = []
         """The serial numbers with which the card was opened."""
         self.watched: list[CardLease] = []
+        self.keypads = True
 
     def sign_in(self) -> str:
         completed = self.work().run(login_request(ORIGIN), self.progress)
@@ -108,6 +117,7 @@ class Desk:
             entry=self.person,
             gateway_at=lambda origin: self.gateway,
             watch=self.watched.append,
+            keypads=self.keypads,
             clock=self.clock,
         )
 
@@ -499,42 +509,175 @@ def test_the_wait_for_a_card_ends_when_nobody_waits_any_more(desk: Desk) -> None
         desk.sign_in()
 
 
+# A card that is exchanged while its PIN is asked for.
+
+
+def exchanged(desk: Desk, *views: list[ReaderState]) -> Callable[[Wanted], None]:
+    """Return what puts *views* in place of the reader's state, the first time."""
+    left = [list(views)]
+
+    def exchange(wanted: Wanted) -> None:
+        if left:
+            desk.terminal.views = [*left.pop()]
+
+    return exchange
+
+
+SWAPPED = replace(INSERTED, events=INSERTED.events + 2)
+
+
+def test_an_exchanged_card_starts_over_with_its_own_holder(desk: Desk) -> None:
+    def exchange(wanted: Wanted) -> None:
+        if len(desk.person.seen) == 1:
+            desk.terminal.views = [[SWAPPED]]
+            desk.card.certificate = pki.der(pki.leaf(pki.NURSE))
+
+    desk.person.meanwhile = exchange
+    desk.sign_in()
+    first, second = desk.person.seen
+    assert first.holder != second.holder
+    assert desk.card.steps.count("claim") == 1
+    assert desk.watched[0].card == SWAPPED
+    assert desk.gateway.given_up == []
+
+
+def test_a_card_taken_out_is_waited_for_within_the_logins_time(desk: Desk) -> None:
+    desk.person.meanwhile = exchanged(desk, [EMPTY], [EMPTY], [SWAPPED])
+    desk.sign_in()
+    assert desk.progress.stages[-3:] == [Stage.WORKING, Stage.PIN, Stage.WORKING]
+    assert Stage.CARD in desk.progress.stages
+    assert len(desk.person.seen) == 2
+
+
+def test_a_card_that_does_not_come_back_ends_the_login_with_its_time(desk: Desk) -> None:
+    desk.person.meanwhile = exchanged(desk, [EMPTY])
+    desk.terminal.before_wait = lambda: desk.clock.pass_by(60)
+    with pytest.raises(NoCardError):
+        desk.sign_in()
+    assert [message.code for message in desk.gateway.given_up] == [ErrorCode.NO_CARD]
+
+
+def test_who_cancels_while_the_card_is_there_has_cancelled(desk: Desk) -> None:
+    desk.person.answers = [PINCancelledError("no"), RIGHT_PIN]
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+    assert len(desk.person.seen) == 1
+
+
+# The reader's own keypad.
+
+
+@pytest.fixture
+def keypad(desk: Desk) -> Desk:
+    desk.card.keypad = True
+    desk.card.typed_at_keypad = [RIGHT_PIN]
+    desk.person.answers = []
+    return desk
+
+
+def test_at_a_reader_with_a_keypad_the_pin_never_comes_to_the_agent(keypad: Desk) -> None:
+    keypad.sign_in()
+    assert keypad.person.seen == []
+    assert keypad.card.pins == []
+    (shown,) = keypad.person.shown_at_keypad
+    assert (shown.origin, shown.holder, shown.tries_left) == (ORIGIN, "CAMILLE EXEMPLE", 3)
+    assert Stage.KEYPAD in keypad.progress.stages
+
+
+def test_a_wrong_pin_at_the_keypad_is_asked_again(keypad: Desk) -> None:
+    keypad.card.typed_at_keypad = ["0000", PINLengthError(4, 4), RIGHT_PIN]
+    keypad.sign_in()
+    shown = [(one.tries_left, one.was_wrong, one.length) for one in keypad.person.shown_at_keypad]
+    assert shown == [(3, False, None), (2, True, None), (2, False, (4, 4))]
+
+
 @pytest.mark.parametrize(
-    ("readers", "choice"),
+    ("failure", "code"),
     [
-        pytest.param([reader("a", CPS3_CONTACT_ATR)], "a", id="cps3"),
-        pytest.param([reader("a"), reader("b", CPS4_ATR)], "b", id="cps4-second-reader"),
-        pytest.param(
-            [reader("a", VITALE_ATR), reader("b", CPS3_CONTACT_ATR)], "b", id="beside-another-card"
-        ),
-        pytest.param(
-            [reader("a", CPS3_CONTACTLESS_ATR), reader("b", CPS3_CONTACT_ATR)],
-            "b",
-            id="both-interfaces",
-        ),
+        pytest.param(PINCancelledError("no"), ErrorCode.PIN_CANCELLED, id="cancelled"),
+        pytest.param(KeypadError("6B80"), ErrorCode.PINPAD_FAILED, id="failed"),
     ],
 )
-def test_the_one_cps_card_is_chosen(readers: list[ReaderState], choice: str) -> None:
-    chosen = choose_reader(readers)
-    assert isinstance(chosen, ReaderState)
-    assert chosen.name == choice
+def test_what_ends_at_the_keypad_is_not_tried_again(
+    keypad: Desk, failure: CardError, code: ErrorCode
+) -> None:
+    keypad.card.typed_at_keypad = [failure, RIGHT_PIN]
+    with pytest.raises(type(failure)):
+        keypad.sign_in()
+    assert [message.code for message in keypad.gateway.given_up] == [code]
 
 
-def test_a_patients_card_beside_a_free_slot_is_no_error() -> None:
-    choice = choose_reader([reader("a", VITALE_ATR), reader("b")])
-    assert isinstance(choice, tuple)
-    assert choice[0] is Stage.CARD
+def test_where_the_policy_says_so_the_keypad_is_left_alone(keypad: Desk) -> None:
+    keypad.keypads = False
+    keypad.person.answers = [RIGHT_PIN]
+    keypad.sign_in()
+    assert keypad.person.shown_at_keypad == []
 
 
-def test_a_foreign_card_in_the_only_slot_is_said_at_once() -> None:
-    with pytest.raises(CardUnsupportedError) as caught:
-        choose_reader([reader("a", VITALE_ATR)])
-    assert not isinstance(caught.value, CardContactlessError)
+def test_where_nobody_is_there_the_keypad_is_left_alone(keypad: Desk) -> None:
+    keypad.person = FakePerson(interactive=False)
+    keypad.sign_in()
+    assert keypad.card.pins == [RIGHT_PIN.encode()]
 
 
-def test_a_card_on_a_contactless_reader_is_said_at_once() -> None:
-    with pytest.raises(CardContactlessError):
-        choose_reader([reader("a", CPS3_CONTACTLESS_ATR), reader("b")])
+# A login that is given up.
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        pytest.param(CardRemovedError("gone"), ErrorCode.CARD_REMOVED, id="removed"),
+        pytest.param(CardResetError("reset"), ErrorCode.CARD_BUSY, id="reset"),
+        pytest.param(CardMuteError("mute"), ErrorCode.CARD_MUTE, id="mute"),
+        pytest.param(CardRefusedError("VERIFY", 0x6985), ErrorCode.CARD_REFUSED, id="refused"),
+        pytest.param(CardDataError("odd"), ErrorCode.CARD_MALFORMED, id="malformed"),
+    ],
+)
+def test_the_gateway_is_told_why_a_claimed_login_is_over(
+    desk: Desk, failure: CardError, code: ErrorCode
+) -> None:
+    desk.card.fails["sign"] = failure
+    with pytest.raises(type(failure)):
+        desk.sign_in()
+    (message,) = desk.gateway.given_up
+    assert (message.rid, message.code) == (RID, code)
+    assert desk.card.closed
+
+
+def test_a_cancelled_and_a_blocked_pin_are_told(desk: Desk) -> None:
+    desk.person.answers = [PINCancelledError("no")]
+    with pytest.raises(PINCancelledError):
+        desk.sign_in()
+    desk.person.answers = ["0000"] * 3
+    with pytest.raises(PINRejectedError):
+        desk.sign_in()
+    with pytest.raises(PINRejectedError):
+        desk.sign_in()
+    told = [message.code for message in desk.gateway.given_up]
+    assert told == [ErrorCode.PIN_CANCELLED, ErrorCode.PIN_BLOCKED, ErrorCode.PIN_BLOCKED]
+    assert len(desk.person.told_blocked) == 2
+
+
+def test_before_the_claim_there_is_nothing_to_give_up(desk: Desk) -> None:
+    desk.opening = [CardDataError("odd")]
+    with pytest.raises(CardDataError):
+        desk.sign_in()
+    assert desk.gateway.given_up == []
+
+
+@pytest.mark.parametrize("step", ["claim", "hand in"])
+def test_what_the_gateway_refused_it_is_not_told(desk: Desk, step: str) -> None:
+    desk.gateway.fails[step] = SignInError(ErrorCode.RID_EXPIRED, "over")
+    with pytest.raises(SignInError):
+        desk.sign_in()
+    assert "give up" not in desk.card.steps
+
+
+def test_a_gateway_that_cannot_be_told_hides_no_error(desk: Desk) -> None:
+    desk.card.fails["sign"] = CardRemovedError("gone")
+    desk.gateway.fails["give up"] = SignInError(ErrorCode.GATEWAY_UNREACHABLE, "away")
+    with pytest.raises(CardRemovedError):
+        desk.sign_in()
 
 
 # The gateway.

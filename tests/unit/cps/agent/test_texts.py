@@ -6,7 +6,7 @@ import pytest
 
 import cps.errors
 from cps.agent.errors import PortInUseError, SignInError
-from cps.agent.signin import Stage
+from cps.agent.progress import Stage
 from cps.agent.texts import code_for, words
 from cps.authtoken.catalogue import LANGUAGES
 from cps.authtoken.codes import ErrorCode
@@ -20,7 +20,7 @@ from cps.errors import (
     CardRemovedError,
     CardResetError,
     CardUnsupportedError,
-    CertificateMissingError,
+    KeypadError,
     NoCardError,
     NoReaderError,
     NoServiceError,
@@ -45,9 +45,9 @@ CASES: list[tuple[Exception, ErrorCode]] = [
     (PINRejectedError("VERIFY", 0x63C1, 1), ErrorCode.PIN_WRONG),
     (PINRejectedError("VERIFY", 0x6983, 0), ErrorCode.PIN_BLOCKED),
     (CardDataError(), ErrorCode.CARD_MALFORMED),
-    (CertificateMissingError(), ErrorCode.CERT_MISSING),
     (PINLengthError(4, 4), ErrorCode.PIN_WRONG),
     (PINCancelledError(), ErrorCode.PIN_CANCELLED),
+    (KeypadError(), ErrorCode.PINPAD_FAILED),
     (PortInUseError({}), ErrorCode.PORT_IN_USE),
     (SignInError(ErrorCode.TLS_ERROR, ""), ErrorCode.TLS_ERROR),
     (ZeroDivisionError(), ErrorCode.INTERNAL),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from cps.agent.errors import SignInError
-from cps.agent.signin import CompletedSignIn, LoginRequest, Progress, Stage
+from cps.agent.progress import Progress, Stage
+from cps.agent.signin import CompletedSignIn, LoginRequest
 from cps.agent.workflow import WorkflowLimits
 from cps.authtoken.codes import ErrorCode
 from cps.errors import CardRemovedError, PINCancelledError
@@ -158,14 +159,40 @@ def test_the_agent_pauses_after_three_refusals_and_goes_on_later() -> None:
     sign_in = Steered()
     sign_in.leave.set()
     sign_in.failure = PINCancelledError("no")
-    with running_agent(sign_in, workflow=WorkflowLimits(pause=0.15)) as browser:
+    with running_agent(sign_in, workflow=WorkflowLimits(pause=1.5)) as browser:
         for _ in range(3):
             assert "pin_cancelled" in browser.request().body
         assert browser.request().status == 429
         assert sign_in.count == 3
         sign_in.failure = None
-        time.sleep(0.15)
-        assert browser.request().status == 303
+        assert eventually(lambda: browser.request().status == 303)
+
+
+CLICK = (("Sec-Fetch-User", "?1"),)
+
+
+def test_who_clicked_may_cancel_as_often_as_they_like() -> None:
+    sign_in = Steered()
+    sign_in.leave.set()
+    sign_in.failure = PINCancelledError("no")
+    with running_agent(sign_in) as browser:
+        assert [browser.request(headers=CLICK).status for _ in range(6)] == [200] * 6
+    assert sign_in.count == 6
+
+
+def test_a_click_does_not_help_who_asks_for_logins_that_are_not_there() -> None:
+    sign_in = Steered()
+    sign_in.leave.set()
+    sign_in.failure = SignInError(ErrorCode.RID_UNKNOWN, "no such")
+    with running_agent(sign_in) as browser:
+        assert [browser.request(headers=CLICK).status for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_entries_that_nobody_waits_for_bring_about_the_pause() -> None:
+    sign_in = Steered()
+    with running_agent(sign_in, workflow=WorkflowLimits(hold=0.03, abandon=0.01)) as browser:
+        assert eventually(lambda: browser.request(headers=CLICK).status == 429)
+    assert sign_in.gave_up.is_set()
 
 
 def test_unknown_portals_bring_about_the_pause_too() -> None:

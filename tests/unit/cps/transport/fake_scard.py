@@ -114,6 +114,14 @@ class FakeSCard:
         result = self._result("SCardTransmit")
         return result, self.answers.pop(0) if result == 0 else []
 
+    def SCardControl(  # noqa: N802
+        self, _card: int, code: int, data: list[int]
+    ) -> tuple[int, list[int]]:
+        self.blocked.wait(5)
+        self.sent.append((code, data))
+        result = self._result("SCardControl")
+        return result, self.answers.pop(0) if result == 0 else []
+
     def SCardDisconnect(self, _card: int, disposition: int) -> int:  # noqa: N802
         return self._result("SCardDisconnect", disposition)
 

@@ -8,15 +8,18 @@ import pytest
 
 from cps.errors import (
     CardBusyError,
+    CardError,
     CardMuteError,
     CardRemovedError,
     CardResetError,
+    KeypadError,
     NoCardError,
     NoReaderError,
     NoServiceError,
     TransportError,
 )
 from cps.transport.connection import CardConnection, ReaderState
+from cps.transport.keypad import ReaderControl
 from tests.unit.cps.transport.fake_scard import READER, FakeSCard
 
 real = pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
@@ -377,6 +380,65 @@ def test_a_card_that_does_not_come_back_is_given_up_and_reset(
     await_that(lambda: not scard.contexts)
     let_go = [f"SCardDisconnect({RESET})", "SCardReleaseContext"]
     assert scard.calls == ["SCardBeginTransaction", "SCardTransmit", *let_go]
+
+
+# The reader's own commands.
+
+
+def controlled(connection: CardConnection, code: int, data: bytes) -> bytes:
+    assert isinstance(connection, ReaderControl)
+    return connection.control(code, data, seconds=5)
+
+
+def test_a_control_is_given_to_the_reader_and_its_answer_back(
+    scard: FakeSCard, connection: CardConnection
+) -> None:
+    scard.answers = [[6, 4, 1, 2, 3, 4]]
+    assert isinstance(connection, ReaderControl)
+    code = connection.control_code(3400)
+    assert code == real.SCARD_CTL_CODE(3400)
+    assert controlled(connection, code, b"\x01\x02") == bytes((6, 4, 1, 2, 3, 4))
+    assert scard.sent == [(code, [1, 2])]
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        pytest.param("SCARD_E_UNSUPPORTED_FEATURE", KeypadError, id="unsupported"),
+        pytest.param("SCARD_E_NOT_TRANSACTED", KeypadError, id="not transacted"),
+        pytest.param("SCARD_E_INVALID_PARAMETER", KeypadError, id="invalid"),
+        pytest.param("SCARD_E_NO_SERVICE", NoServiceError, id="no service"),
+        pytest.param("SCARD_W_RESET_CARD", CardResetError, id="reset"),
+    ],
+)
+def test_a_control_that_fails_says_why_and_is_not_repeated(
+    scard: FakeSCard, connection: CardConnection, result: str, error: type[CardError]
+) -> None:
+    scard.results["SCardControl"] = [getattr(real, result)]
+    with pytest.raises(error):
+        controlled(connection, 1, b"")
+    assert scard.calls.count("SCardControl") == 1
+
+
+def test_a_card_pulled_out_at_the_keypad_is_removed(
+    scard: FakeSCard, connection: CardConnection
+) -> None:
+    scard.results["SCardControl"] = [real.SCARD_E_NOT_TRANSACTED]
+    scard.remove()
+    with pytest.raises(CardRemovedError):
+        controlled(connection, 1, b"")
+
+
+def test_a_keypad_that_does_not_come_back_is_given_up_and_the_card_reset(
+    scard: FakeSCard, connection: CardConnection
+) -> None:
+    scard.blocked.clear()
+    assert isinstance(connection, ReaderControl)
+    with pytest.raises(CardMuteError):
+        connection.control(1, b"", seconds=0.02)
+    scard.answers = [[0x90, 0x00]]
+    scard.blocked.set()
+    await_that(lambda: f"SCardDisconnect({RESET})" in scard.calls)
 
 
 # Transactions.
