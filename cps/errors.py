@@ -14,6 +14,7 @@ CardError
 ├── CardRefusedError          a status word that is not success
 │   └── PINRejectedError      wrong or blocked
 ├── CardDataError             not what the standard allows
+│   └── CertificateMissingError  no certificate to log in with
 ├── KeypadError               the reader's keypad did not take the PIN
 ├── PINLengthError            too short or too long for this card; it was not sent
 └── PINCancelledError         the person said no
@@ -91,6 +92,10 @@ class PINRejectedError(CardRefusedError):
 
 class CardDataError(CardError):
     """What the card gave is not what the standard allows."""
+
+
+class CertificateMissingError(CardDataError):
+    """The card is a CPS and lists, or holds, no certificate to log in with."""
 
 
 class KeypadError(CardError):

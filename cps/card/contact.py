@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cps.card.applet import APPLICATION, Applet
 from cps.card.cache import CardCache
 from cps.card.card import MessageFor, Signed
-from cps.card.credential import Credential, credential_in, read_files
+from cps.card.credential import (
+    CardFiles,
+    Credential,
+    credential_in,
+    read_files,
+    read_usual_files,
+)
 from cps.card.files import serial_number
 from cps.card.keypad import Keypad, takes
 from cps.errors import (
@@ -67,6 +73,8 @@ class ContactCard:
         self._cache = cache
         self._remembered: Credential | None = None
         self._is_from_cache = False
+        self._is_listed = False
+        """Whether the card's own directories led to the credential, step by step."""
         self._believes_cache = True
         self._in_application = False
         """Whether the application was the current DF when a command of ours was last answered."""
@@ -151,7 +159,7 @@ class ContactCard:
         self._connection.close()
 
     def _can_choose_key(self, credential: Credential) -> bool:
-        """Choose the key; return whether that can be done with what was kept of the card.
+        """Choose the key; return whether that can be done with what is taken for granted.
 
         The key is chosen before the PIN is sent: the number of a key that no other application
         has also tells that the card stands in ours.
@@ -159,7 +167,7 @@ class ContactCard:
         try:
             self._choose_key(credential)
         except CardRefusedError:
-            if not self._is_from_cache:
+            if self._is_listed:
                 raise
             return False
         return True
@@ -203,11 +211,11 @@ class ContactCard:
 
     def _sign_verified(self, credential: Credential, message_for: MessageFor) -> Signed:
         """Return the signature of a card whose PIN is verified, with a certificate that fits it."""
-        if self._is_from_cache:
+        if not self._is_listed:
             try:
                 return self._signed(credential, message_for)
             except (CardDataError, CardRefusedError) as exc:
-                _LOG.info("what was kept of card %s is not true any more: %s", self._serial, exc)
+                _LOG.info("what was taken for card %s is not true: %s", self._serial, exc)
             credential = self._read_again()
         return self._signed(credential, message_for)
 
@@ -233,7 +241,8 @@ class ContactCard:
     def _read_again(self) -> Credential:
         """Return the card's own credential, its key chosen; a PIN stays verified."""
         self._saw_serial = False
-        self._remembered = self._read()
+        self._require_same_card()
+        self._remembered = self._understood(read_files(self._applet))
         self._choose_key(self._remembered)
         return self._remembered
 
@@ -258,7 +267,7 @@ class ContactCard:
         if files is None:
             return None
         try:
-            credential = credential_in(files)
+            credential = credential_in(files, self._applet.usual_key)
         except CardDataError as exc:
             _LOG.info("what is kept of card %s is of no use: %s", self._serial, exc)
             return None
@@ -267,13 +276,24 @@ class ContactCard:
 
     def _read(self) -> Credential:
         """Return what the card itself says, and keep it."""
+        self._require_same_card()
+        try:
+            return self._understood(read_usual_files(self._applet))
+        except (CardDataError, CardRefusedError) as exc:
+            _LOG.info("card %s is not like others: %s", self._serial, exc)
+        return self._understood(read_files(self._applet))
+
+    def _require_same_card(self) -> None:
+        """Have the card tell its serial number, before anything is kept under that."""
         if not self._saw_serial:
             if serial_number(self._applet.read_serial()) != self._serial:
                 raise CardRemovedError("another card is in the reader")
             self._saw_serial = True
-        files = read_files(self._applet)
-        credential = credential_in(files)
-        self._is_from_cache = False
+
+    def _understood(self, files: CardFiles) -> Credential:
+        """Return the credential in what was just read of the card, and keep the files."""
+        credential = credential_in(files, self._applet.usual_key)
+        self._is_from_cache, self._is_listed = False, bool(files.private_keys)
         self._in_application = True
         if self._cache is not None:
             self._cache.save(self._serial, files)
