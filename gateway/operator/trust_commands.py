@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from gateway.operator.trust_facts import trust_facts
 from gateway.operator.trust_import import (
     Candidate,
     ImportRefusedError,
@@ -15,7 +16,7 @@ from gateway.operator.trust_import import (
     require_acceptable,
     write_authorities,
 )
-from gateway.operator.trust_status import authority_lines, describe_trust
+from gateway.operator.trust_status import TrustLook, authority_lines, status_lines
 
 EXIT_PROBLEMS = 1
 
@@ -54,6 +55,7 @@ def add_trust_command(parser: argparse.ArgumentParser) -> None:
     status.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
     )
+    status.add_argument("--json", action="store_true", help="print it as JSON, for programs")
 
 
 def run_trust(options: argparse.Namespace, now: datetime) -> int:
@@ -64,7 +66,7 @@ def run_trust(options: argparse.Namespace, now: datetime) -> int:
     :raises ConfigurationError: where the settings stop the start.
     """
     if options.action == "status":
-        return _status(options.config, now)
+        return _status(options.config, now, as_json=options.json)
     try:
         return _import(options, now)
     except ImportRefusedError as exc:
@@ -73,13 +75,16 @@ def run_trust(options: argparse.Namespace, now: datetime) -> int:
         return EXIT_PROBLEMS
 
 
-def _status(settings_path: Path, now: datetime) -> int:
-    lines, problems = describe_trust(settings_path, now)
-    for line in lines:
-        print(line)
-    for problem in problems:
-        print(f"problem: {problem}", file=sys.stderr)
-    return EXIT_PROBLEMS if problems else 0
+def _status(settings_path: Path, now: datetime, *, as_json: bool) -> int:
+    look = TrustLook.take(settings_path, now)
+    if as_json:
+        print(json.dumps(trust_facts(look, now), indent=2))
+    else:
+        for line in status_lines(look, now):
+            print(line)
+        for problem in look.problems:
+            print(f"problem: {problem}", file=sys.stderr)
+    return EXIT_PROBLEMS if look.problems else 0
 
 
 def _import(options: argparse.Namespace, now: datetime) -> int:

@@ -1,8 +1,10 @@
 """What the trust of a gateway rests on now, for the operator to read."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from cryptography import x509
 
@@ -10,7 +12,13 @@ from gateway.coded_tables import coded_tables
 from gateway.settings import Settings
 from gateway.trust.crl import RevocationLists
 from gateway.trust.national import fingerprint, national_authority
-from gateway.trust.revocation_report import AuthorityReport, ListReport, ResponderReport, report
+from gateway.trust.revocation_report import (
+    AnswersReport,
+    AuthorityReport,
+    ListReport,
+    ResponderReport,
+    report,
+)
 from gateway.trust.store import TrustStore
 
 _DAY = "%Y-%m-%d"
@@ -18,29 +26,48 @@ _MINUTE = "%Y-%m-%d %H:%M UTC"
 _INDENT = " " * 4
 
 
-def describe_trust(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
-    """Return anchors, policies and revocation data, a line each, and what is wrong with them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustLook:
+    """All that the trust of one gateway rests on at one instant."""
+
+    settings: Settings
+    store: TrustStore
+    reports: tuple[AuthorityReport, ...]
+    problems: tuple[str, ...]
+    """What would keep people out, or soon will; one sentence each."""
+
+    @classmethod
+    def take(cls, settings_path: Path, now: datetime) -> Self:
+        """Look now.
+
+        :param now: aware UTC.
+        :raises ConfigurationError: where the gateway would not start.
+        """
+        settings = Settings.load(settings_path)
+        store = TrustStore.load(settings.trust, settings.environment, now)
+        return cls(
+            settings=settings,
+            store=store,
+            reports=report(settings, store, now),
+            problems=RevocationLists.of(settings, store, now).problems(now),
+        )
+
+
+def status_lines(look: TrustLook, now: datetime) -> Iterator[str]:
+    """Yield anchors, policies and revocation data, a line each.
 
     :param now: aware UTC.
-    :raises ConfigurationError: where the gateway would not start.
     """
-    settings = Settings.load(settings_path)
-    store = TrustStore.load(settings.trust, settings.environment, now)
-    problems = RevocationLists.follow(settings, store, now).problems(now)
-    policies = ", ".join(sorted(settings.trust.policies)) or "none demanded"
-    lines = [
-        f"environment: {settings.environment}",
-        f"certificate policies: {policies}",
-        f"names of codes: dictionary {coded_tables().version}",
-        *(line for each in store.anchors for line in authority_lines("anchor", each, now)),
-        *(
-            line
-            for each in store.intermediates
-            for line in authority_lines("intermediate", each, now)
-        ),
-        *(line for each in report(settings, store, now) for line in _revocation(each, now)),
-    ]
-    return lines, list(problems)
+    policies = ", ".join(sorted(look.settings.trust.policies)) or "none demanded"
+    yield f"environment: {look.settings.environment}"
+    yield f"certificate policies: {policies}"
+    yield f"names of codes: dictionary {coded_tables().version}"
+    for anchor in look.store.anchors:
+        yield from authority_lines("anchor", anchor, now)
+    for intermediate in look.store.intermediates:
+        yield from authority_lines("intermediate", intermediate, now)
+    for each in look.reports:
+        yield from _revocation(each, now)
 
 
 def authority_lines(kind: str, certificate: x509.Certificate, now: datetime) -> Iterator[str]:
@@ -74,6 +101,8 @@ def _revocation(about: AuthorityReport, now: datetime) -> Iterator[str]:
         yield from _list(each, now)
     for responder in about.responders:
         yield from _responder(responder)
+    if about.answers is not None:
+        yield from _answers(about.answers, now)
     for address in about.not_fetched:
         yield f"{_INDENT}{address}: not fetched, only http and https are"
 
@@ -93,6 +122,15 @@ def _list(each: ListReport, now: datetime) -> Iterator[str]:
         yield f"{_INDENT * 2}taken {each.taken_at:{_MINUTE}} from {each.address or each.label}"
     if each.error is not None:
         yield f"{_INDENT * 2}last error: {each.error}"
+
+
+def _answers(answers: AnswersReport, now: datetime) -> Iterator[str]:
+    minutes = (now - answers.newest).total_seconds() / 60
+    yield f"{_INDENT}answers about {answers.count} certificates"
+    yield (
+        f"{_INDENT * 2}the newest {minutes:.0f} min old, "
+        f"the first ends {answers.first_end:{_MINUTE}}"
+    )
 
 
 def _responder(each: ResponderReport) -> Iterator[str]:

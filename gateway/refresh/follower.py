@@ -15,13 +15,13 @@ from gateway.clock import Clock
 from gateway.refresh.fetch import Fetched, Fetcher, FetchError, Version
 from gateway.refresh.memory import RevokedTable
 from gateway.settings_revocation import is_fetched
-from gateway.trust.crl import MAX_LIST_BYTES, read_bounded
 from gateway.trust.list_entries import Reason
 from gateway.trust.revocation_journal import SourceJournal
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.revocation_memory import owner_of
 from gateway.trust.revocation_places import ListSlot, RevocationPlaces
 from gateway.trust.serial_table import decode_serial
+from gateway.trust.signed_list import MAX_LIST_BYTES, read_bounded
 from gateway.trust.store import TrustStore
 from gateway.trust.table_file import TableFile, write_whole
 

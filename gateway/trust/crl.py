@@ -29,12 +29,11 @@ from gateway.trust.revocation_report import (
     refresher_problems,
 )
 from gateway.trust.serial_table import decode_serial
+from gateway.trust.signed_list import read_bounded
 from gateway.trust.store import TrustStore
 from gateway.trust.table_file import TableFile
 from gateway.trust.watched_file import WatchedFile
 
-MAX_LIST_BYTES = 64 * 1024 * 1024
-"""A list of a million entries has about 49 MB."""
 LOOK_AGAIN = timedelta(seconds=5)
 """How long the files are not looked at again; a new list counts after that time at most."""
 MAX_GRACE = timedelta(days=7)
@@ -336,16 +335,3 @@ class RevocationLists:
             )
             for authority in self._store.authorities()
         )
-
-
-def read_bounded(file: Path) -> bytes:
-    """Return the contents of a file with a list.
-
-    :raises OSError: where it cannot be read.
-    :raises ValueError: where it is larger than any list.
-    """
-    with file.open("rb") as stream:
-        raw = stream.read(MAX_LIST_BYTES + 1)
-    if len(raw) > MAX_LIST_BYTES:
-        raise ValueError(f"larger than {MAX_LIST_BYTES} bytes")
-    return raw

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 
@@ -10,6 +11,7 @@ from gateway.settings import Settings
 from gateway.settings_revocation import RevocationSettings, is_fetched
 from gateway.trust.revocation_journal import SourceJournal
 from gateway.trust.revocation_list import RevocationList
+from gateway.trust.revocation_memory import KeptAnswer, owner_of
 from gateway.trust.revocation_places import (
     ListSlot,
     RevocationPlaces,
@@ -17,6 +19,7 @@ from gateway.trust.revocation_places import (
     list_slots,
     responder_name,
 )
+from gateway.trust.signed_list import read_bounded
 from gateway.trust.store import TrustStore
 from gateway.trust.table_file import TableFile
 
@@ -37,7 +40,7 @@ class ListReport:
     found: RevocationList | None
     """The list in use."""
     bytes: int
-    """Of its table, which all processes share."""
+    """Of its table, which all processes share; of the list where no refresher runs."""
     generation: int
     """How many lists were taken from there."""
     looked_at: datetime | None
@@ -58,6 +61,17 @@ class ResponderReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswersReport:
+    """What responders said last of an authority's certificates, as far as it can be relied on."""
+
+    count: int
+    newest: datetime
+    """When the last one of them was true."""
+    first_end: datetime
+    """Until when the first one of them counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityReport:
     """All that there is about the certificates of one authority."""
 
@@ -67,19 +81,29 @@ class AuthorityReport:
     """Whether a complete list is in force."""
     lists: tuple[ListReport, ...]
     responders: tuple[ResponderReport, ...]
+    answers: AnswersReport | None
+    """``None`` where there are none."""
     not_fetched: tuple[str, ...]
     """Addresses of kinds that are known, but not fetched from."""
 
 
 def report(settings: Settings, store: TrustStore, now: datetime) -> tuple[AuthorityReport, ...]:
-    """Return what the refresher left about each authority, anchors first.
+    """Return what there is about each authority, anchors first.
+
+    Where the settings name no address there is no refresher, and the files themselves are read.
 
     :param store: loaded from the same settings.
     :param now: aware UTC.
     """
     places = RevocationPlaces.of(settings)
     slots = list_slots(settings.trust, store)
-    lists = [(_signer(slot, each), each) for slot, each in _list_reports(slots, places, store)]
+    found = [
+        _table_report(slot, places, store)
+        if slot.file is None or settings.trust.revocation
+        else _file_report(slot.file, store)
+        for slot in slots
+    ]
+    lists = [(_signer(slot, each), each) for slot, each in zip(slots, found, strict=True)]
     strays = tuple(each for signer, each in lists if signer is None)
     reports = [
         _authority_report(
@@ -94,7 +118,12 @@ def report(settings: Settings, store: TrustStore, now: datetime) -> tuple[Author
     if strays:
         reports.append(
             AuthorityReport(
-                authority=None, in_force=False, lists=strays, responders=(), not_fetched=()
+                authority=None,
+                in_force=False,
+                lists=strays,
+                responders=(),
+                answers=None,
+                not_fetched=(),
             )
         )
     return tuple(reports)
@@ -184,33 +213,50 @@ def _lives(places: RevocationPlaces, now: datetime) -> bool:
     return now - touched <= MAX_SILENCE
 
 
-def _list_reports(
-    slots: Sequence[ListSlot], places: RevocationPlaces, store: TrustStore
-) -> Iterator[tuple[ListSlot, ListReport]]:
-    for slot in slots:
-        journal = SourceJournal.load(places.journal(slot.name))
-        found, generation, size, error = None, 0, 0, journal.error
-        try:
-            file = TableFile.map(places.table(slot.name))
-            found = RevocationList.from_file(file, store.authorities())
-            generation, size = _generation(file), places.table(slot.name).stat().st_size
-        except FileNotFoundError:
-            error = error or "nothing was taken yet"
-        except (OSError, ValueError) as exc:
-            error = error or str(exc)
-        yield (
-            slot,
-            ListReport(
-                label=slot.label,
-                address=journal.address,
-                found=found,
-                bytes=size,
-                generation=generation,
-                looked_at=journal.looked_at,
-                taken_at=journal.taken_at,
-                error=error,
-            ),
-        )
+def _table_report(slot: ListSlot, places: RevocationPlaces, store: TrustStore) -> ListReport:
+    """Return what the refresher made of a list."""
+    journal = SourceJournal.load(places.journal(slot.name))
+    found, generation, size, error = None, 0, 0, journal.error
+    try:
+        file = TableFile.map(places.table(slot.name))
+        found = RevocationList.from_file(file, store.authorities())
+        generation, size = _generation(file), places.table(slot.name).stat().st_size
+    except FileNotFoundError:
+        error = error or "nothing was taken yet"
+    except (OSError, ValueError) as exc:
+        error = error or str(exc)
+    return ListReport(
+        label=slot.label,
+        address=journal.address,
+        found=found,
+        bytes=size,
+        generation=generation,
+        looked_at=journal.looked_at,
+        taken_at=journal.taken_at,
+        error=error,
+    )
+
+
+def _file_report(file: Path, store: TrustStore) -> ListReport:
+    """Return what a file says that logins read themselves."""
+    found, size, error = None, 0, None
+    try:
+        raw = read_bounded(file)
+        found, size = RevocationList.parse(raw, store.authorities()), len(raw)
+    except OSError as exc:
+        error = f"cannot be read: {exc.strerror}"
+    except ValueError as exc:
+        error = str(exc)
+    return ListReport(
+        label=str(file),
+        address=None,
+        found=found,
+        bytes=size,
+        generation=0,
+        looked_at=None,
+        taken_at=None,
+        error=error,
+    )
 
 
 def _generation(file: TableFile) -> int:
@@ -246,7 +292,27 @@ def _authority_report(
         responders=tuple(
             _responder_report(address, places) for table in tables for address in table.ocsp
         ),
+        answers=_answers_report(authority, places, now) if tables else None,
         not_fetched=tuple(address for table in tables for address in _not_fetched(table)),
+    )
+
+
+def _answers_report(
+    authority: x509.Certificate, places: RevocationPlaces, now: datetime
+) -> AnswersReport | None:
+    try:
+        table = TableFile.map(places.answers).tables.get(owner_of(authority))
+    except (OSError, ValueError):
+        return None
+    records = () if table is None else table.records()
+    answers = [KeptAnswer.decode(record[-KeptAnswer.VALUE_BYTES :]) for record in records]
+    living = [each for each in answers if each.held or now <= each.expires]
+    if not living:
+        return None
+    return AnswersReport(
+        count=len(living),
+        newest=max(each.this_update for each in living),
+        first_end=min(each.expires for each in living),
     )
 
 

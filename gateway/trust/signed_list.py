@@ -1,6 +1,7 @@
 """The bytes of a revocation list, and the authority that signed them."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -10,7 +11,22 @@ from gateway.trust.names import is_same
 from gateway.trust.signed_bytes import require_signed_bytes
 from gateway.trust.strength import Strength
 
+MAX_LIST_BYTES = 64 * 1024 * 1024
+"""A list of a million entries has about 49 MB."""
 _PEM_BEGIN = b"-----BEGIN "
+
+
+def read_bounded(file: Path) -> bytes:
+    """Return the contents of a file with a list.
+
+    :raises OSError: where it cannot be read.
+    :raises ValueError: where it is larger than any list.
+    """
+    with file.open("rb") as stream:
+        raw = stream.read(MAX_LIST_BYTES + 1)
+    if len(raw) > MAX_LIST_BYTES:
+        raise ValueError(f"larger than {MAX_LIST_BYTES} bytes")
+    return raw
 
 
 def one_list(raw: bytes) -> bytes:

@@ -1,4 +1,5 @@
 import argparse
+import json
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from gateway.settings import Settings
 from gateway.trust.national import fingerprint
 from gateway.trust.store import TrustStore
 from tests.support import pki
-from tests.support.settings_files import MINIMAL
+from tests.support.settings_files import MINIMAL, settings_folder, write
 from tests.support.shared import shared_file
 
 
@@ -105,3 +106,20 @@ def test_a_file_that_cannot_be_read_ends_the_command(
 ) -> None:
     assert run("import", tmp_path / "a.cer", "--into", tmp_path) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_status_is_told_to_programs_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(settings_folder(tmp_path), 'environment = "test"\n' + MINIMAL)
+    ours = pki.hierarchy()
+    for name, authority in (("root", ours.root), ("intermediate", ours.intermediate)):
+        (tmp_path / f"{name}.pem").write_bytes(pki.pem(authority.certificate))
+        (tmp_path / f"{name}.crl").write_bytes(pki.der(pki.crl(issuer=authority)))
+    assert run("status", "--config", file, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["environment"] == "test"
+    assert run("status", "--config", file) == 0
+    assert "environment: test" in capsys.readouterr().out
+    (tmp_path / "root.crl").write_bytes(b"")
+    assert run("status", "--config", file) == 1
+    assert "problem: no revocation list in force" in capsys.readouterr().err

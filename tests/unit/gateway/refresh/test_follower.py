@@ -11,8 +11,8 @@ from pytest_mock import MockerFixture
 
 from cps.issuer.http_faults import HTTPFault
 from gateway.refresh import follower as module
-from gateway.trust.crl import MAX_LIST_BYTES
 from gateway.trust.revocation_list import RevocationList
+from gateway.trust.signed_list import MAX_LIST_BYTES
 from gateway.trust.table_file import TableFile
 from tests.support import pki
 from tests.support.published import PublishedAuthority
@@ -369,6 +369,6 @@ def test_a_table_of_a_file_is_made_anew_from_it(from_file: Refreshing, file: Pat
 def test_a_file_over_the_limit_is_refused(
     from_file: Refreshing, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.trust.crl.MAX_LIST_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr("gateway.trust.signed_list.MAX_LIST_BYTES", file.stat().st_size - 1)
     from_file.look()
     assert "larger than" in from_file.error(str(file))

@@ -10,7 +10,6 @@ import pytest
 from cryptography import x509
 
 from cps.authtoken.codes import ErrorCode
-from gateway.trust import crl as module
 from gateway.trust.crl import LOOK_AGAIN, RevocationLists
 from gateway.trust.path import ValidChain, require_chain
 from gateway.trust.revocation_list import RevocationList
@@ -268,7 +267,9 @@ def test_a_file_that_comes_later_opens_the_door(folder: Folder) -> None:
 def test_a_file_that_is_too_large_is_not_taken(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_LIST_BYTES", folder.intermediate.stat().st_size - 1)
+    monkeypatch.setattr(
+        "gateway.trust.signed_list.MAX_LIST_BYTES", folder.intermediate.stat().st_size - 1
+    )
     lists = folder.load()
     with refuses(ErrorCode.REVOCATION_UNAVAILABLE):
         lists.require_good(chain(), pki.NOW)
@@ -278,7 +279,7 @@ def test_a_file_that_is_too_large_is_not_taken(
 def test_a_list_of_exactly_the_limit_is_taken(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_LIST_BYTES", folder.root.stat().st_size)
+    monkeypatch.setattr("gateway.trust.signed_list.MAX_LIST_BYTES", folder.root.stat().st_size)
     folder.load().require_good(chain(), pki.NOW)
 
 

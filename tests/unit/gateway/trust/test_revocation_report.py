@@ -2,8 +2,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
+from gateway.refresh.memory import AnswerTable
 from gateway.trust.revocation_journal import SourceJournal
+from gateway.trust.revocation_memory import KeptAnswer, owner_of
 from gateway.trust.revocation_places import responder_name
 from gateway.trust.revocation_report import (
     ALARM_AT,
@@ -16,7 +19,7 @@ from gateway.trust.revocation_report import (
     report,
 )
 from tests.support import pki
-from tests.support.revocation import ListOptions, entry, make_list, scope
+from tests.support.revocation import ListOptions, entry, list_der, make_list, scope
 from tests.support.revocation_folder import (
     AUTHORITIES,
     CARDS,
@@ -95,6 +98,43 @@ def test_a_table_that_cannot_be_read_is_told(
     assert ours.lists[0].error
     note(folder, CARDS, SourceJournal().failed("status 503", now=pki.NOW))
     assert cards(folder).lists[0].error == "status 503"
+
+
+def test_where_no_refresher_runs_the_files_themselves_are_read(
+    tmp_path: Path, mocker: MockerFixture
+) -> None:
+    file = tmp_path / "cards.crl"
+    raw = list_der(entry(1), entry(2), number=10)
+    file.write_bytes(raw)
+    folder = RevocationFolder(tmp_path, cards=(), delta=(), authorities=(), ocsp=(), files=(file,))
+    (found,) = cards(folder).lists
+    assert found.found is not None
+    assert (len(found.found), found.bytes, found.error) == (2, len(raw), None)
+    mocker.patch("gateway.trust.revocation_report.read_bounded", side_effect=OSError(5, "no disk"))
+    *_, nobodys = report(folder.settings, folder.store, pki.NOW)
+    assert nobodys.authority is None
+    assert [each.error for each in nobodys.lists] == ["cannot be read: no disk"]
+
+
+def test_answers_are_counted_as_long_as_they_count(folder: RevocationFolder) -> None:
+    assert cards(folder).answers is None
+    answers = AnswerTable(folder.places.answers)
+    owner = owner_of(pki.hierarchy().intermediate.certificate)
+    for serial, held, end in ((1, False, HOUR), (2, False, 2 * HOUR), (3, True, 3 * HOUR)):
+        answers.keep(
+            owner,
+            serial,
+            KeptAnswer(held=held, this_update=pki.NOW - serial * HOUR, expires=pki.NOW + end),
+        )
+    answers.write(pki.NOW)
+    found = cards(folder).answers
+    assert found is not None
+    assert (found.count, found.newest, found.first_end) == (3, pki.NOW - HOUR, pki.NOW + HOUR)
+    _, later = report(folder.settings, folder.store, pki.NOW + 2 * HOUR)
+    assert later.answers is not None
+    assert later.answers.count == 2
+    folder.places.answers.write_bytes(b"damaged")
+    assert cards(folder).answers is None
 
 
 def test_a_delta_list_alone_is_not_in_force(folder: RevocationFolder) -> None:
