@@ -174,10 +174,8 @@ class Relay:
     def refuse(self, request: web.BaseRequest, notice: Notice, detail: str) -> web.Response:
         """Return the answer that says *notice*, and log *detail* under the incident it shows."""
         incident = new_incident()
-        # Pages left open ask on for hours after their session ended.
-        level = logging.DEBUG if notice is SESSION_REQUIRED else logging.INFO
         _log.log(
-            level,
+            _level(notice),
             "%s %s to %s: %s [%s]",
             notice.status.value,
             notice.code,
@@ -319,6 +317,15 @@ class Relay:
         if answer.status != 200 or not str(location).startswith(f"{CONTROL_PATH}/"):
             raise RefusedRequestError(LOGIN_UNAVAILABLE, "control plane gave no login page")
         return str(location)
+
+
+def _level(notice: Notice) -> int:
+    """Return how much a refusal matters to whoever reads the log."""
+    if notice is SESSION_REQUIRED:
+        # Pages left open ask on for hours after their session ended.
+        return logging.DEBUG
+    # What the portal or a part of the gateway cannot do is the operator's to mend.
+    return logging.WARNING if notice.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
 
 
 async def _read_small(answer: aiohttp.ClientResponse) -> bytes:

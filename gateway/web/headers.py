@@ -21,6 +21,8 @@ STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 
 _ALWAYS: Mapping[str, str] = MappingProxyType(
     {
+        # As the edge calls itself; else the WSGI server would name its own make.
+        "Server": "cps-gateway",
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",

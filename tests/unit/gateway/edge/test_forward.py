@@ -1,6 +1,7 @@
 """How requests and answers pass: streamed, unchanged, and never whole when they are not."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -230,6 +231,19 @@ def test_a_portal_that_is_down_has_a_page_that_says_so(tmp_path: Path) -> None:
     assert answer.status == 502
     assert "le portail ne répond pas" in answer.body.decode()
     assert answer.one("Cache-Control") == "no-store"
+
+
+def test_the_log_warns_of_what_the_operator_must_mend(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.DEBUG, "gateway.edge"),
+        _portal(tmp_path, lambda wire: wire.reset()) as (relay, _),
+    ):
+        for target in ("/", "//"):
+            relay.ask(raw_request(target, cookie=relay.log_in()))
+    levels = {record.getMessage()[:3]: record.levelno for record in caplog.records}
+    assert levels == {"502": logging.WARNING, "400": logging.INFO}
 
 
 def test_a_portal_that_is_silent_has_a_page_that_says_so(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_every_answer_is_protected(gateway: FakedGateway, path: str) -> None:
         "frame-ancestors": "'none'",
         "base-uri": "'none'",
     }
+    assert headers["Server"] == "cps-gateway"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
