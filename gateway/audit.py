@@ -1,6 +1,7 @@
 """The audit log: one JSON line for each decision."""
 
 import sys
+from collections.abc import Callable, Mapping
 
 from gateway.audit_targets import (
     AuditTarget,
@@ -17,6 +18,7 @@ from gateway.settings import Settings
 
 CHAIN = "audit"
 """Name of the chain."""
+OnRecord = Callable[[str, Mapping[str, FieldValue]], None]
 _OWN_FIELDS = frozenset({"time", "event", "environment"})
 
 
@@ -27,12 +29,21 @@ class AuditLog:
     be recorded before its session exists then has none.
 
     :param is_test: whether test cards are let in, which every line then says.
+    :param on_record: told each event and its fields, once its line is written.
     """
 
-    def __init__(self, target: AuditTarget, clock: Clock, *, is_test: bool = False) -> None:
+    def __init__(
+        self,
+        target: AuditTarget,
+        clock: Clock,
+        *,
+        is_test: bool = False,
+        on_record: OnRecord | None = None,
+    ) -> None:
         self._own = {"environment": "test"} if is_test else {}
         self._target = target
         self._clock = clock
+        self._on_record = on_record
 
     def record(self, event: str, /, **fields: FieldValue) -> None:
         """Write one line with the time, *event* and *fields*.
@@ -54,15 +65,23 @@ class AuditLog:
             self._target.write(line)
         except (OSError, ValueError) as exc:
             raise StoreUnavailableError(f"the audit log cannot be written: {exc}") from exc
+        if self._on_record is not None:
+            self._on_record(event, fields)
 
 
-def open_audit(settings: Settings, clock: Clock) -> AuditLog:
+def open_audit(settings: Settings, clock: Clock, *, on_record: OnRecord | None = None) -> AuditLog:
     """Return the audit log that *settings* name; every process of a gateway opens its own.
 
+    :param on_record: told each event and its fields, once its line is written.
     :raises ConfigurationError: for a journal's key that cannot be used.
     :raises OSError: where the journal's folder cannot be made.
     """
-    return AuditLog(_target(settings, clock), clock, is_test=settings.environment == "test")
+    return AuditLog(
+        _target(settings, clock),
+        clock,
+        is_test=settings.environment == "test",
+        on_record=on_record,
+    )
 
 
 def _target(settings: Settings, clock: Clock) -> AuditTarget:

@@ -3,16 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
 from gateway.operator.audit_commands import add_audit_command, run_audit
+from gateway.operator.health_command import run_health
 from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
 from gateway.serve.check import describe
 from gateway.serve.keys import list_keys, rotate_keys
+from gateway.version import gateway_version
 
 EXIT_PROBLEMS = 1
 """Exit code of ``check`` where people would be kept out."""
@@ -29,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "serve":
             return serve(options.config)
+        if options.command == "health":
+            return run_health(options.config)
         if options.command == "keys":
             return _keys(options)
         if options.command == "audit":
@@ -68,10 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cps-gateway", description="A login by CPS card in front of a web portal."
     )
-    parser.add_argument("--version", action="version", version=f"cps-gateway {_version()}")
+    parser.add_argument("--version", action="version", version=f"cps-gateway {gateway_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
         ("serve", "run the gateway until SIGTERM or Ctrl-C"),
+        ("health", "ask the running gateway whether people can log in"),
         ("check", "say what a settings file leads to and what is wrong with it"),
     ):
         command = commands.add_parser(name, help=text, description=text)
@@ -100,13 +104,6 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
     )
-
-
-def _version() -> str:
-    try:
-        return version("cps-gateway")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
+from gateway.metrics.folder import environment_with
 from gateway.serve.lifeline import END_OF_ORDER, READY
 
 START_SECONDS = 30
@@ -39,8 +41,11 @@ class Child:
         self._lifeline = lifeline
 
     @classmethod
-    async def start(cls, program: Program) -> Self:
-        """Start *program* and give it its order."""
+    async def start(cls, program: Program, *, counts_in: Path | None = None) -> Self:
+        """Start *program* and give it its order.
+
+        :param counts_in: the folder in which it counts together with others; default: alone.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -52,6 +57,7 @@ class Child:
                 pass_fds=(theirs.fileno(),),
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends it in order.
                 process_group=0,
+                env=None if counts_in is None else environment_with(counts_in),
             )
         ours.setblocking(False)
         with suppress(ConnectionError):  # It ended at once, which its exit code tells.

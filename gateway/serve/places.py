@@ -18,6 +18,10 @@ class Places:
     """Where nginx asks who may pass."""
     relay_socket: Path
     """Where nginx passes on what lives long."""
+    monitor_socket: Path
+    """Where the operator's commands ask the monitor."""
+    metrics: Path
+    """Folder in which the processes count together."""
     nginx: Path
     """Folder of what nginx writes."""
     lock: Path
@@ -32,6 +36,8 @@ class Places:
             control_socket=settings.runtime_dir / "control.sock",
             verdict_socket=settings.runtime_dir / "verdict.sock",
             relay_socket=settings.runtime_dir / "relay.sock",
+            monitor_socket=settings.runtime_dir / "monitor.sock",
+            metrics=settings.runtime_dir / "metrics",
             nginx=settings.runtime_dir / "nginx",
             lock=settings.runtime_dir / "gateway.lock",
         )

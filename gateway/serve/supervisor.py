@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -10,14 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from gateway.audit import open_audit
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
+from gateway.metrics.folder import new_folder
 from gateway.serve.child import Child, Program
 from gateway.serve.logs import configure_logs
 from gateway.serve.places import Places
 from gateway.settings import Settings, create_directories
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
+from gateway.version import gateway_version
 
 EXIT_FAILED = 1
 """Exit code where a child does not stay alive: everything is down, so nothing is open."""
@@ -54,6 +58,7 @@ def serve(settings_path: Path) -> int:
         # The file may be edited while the gateway runs: every child gets what was read here, and
         # no more than was written there, because some settings may not be named beside others.
         order = settings.model_dump_json(exclude_unset=True).encode()
+        new_folder(places.metrics)
         programs = (
             *(
                 (Program(name="refresher", module="gateway.serve.refresh", order=order),)
@@ -67,27 +72,43 @@ def serve(settings_path: Path) -> int:
                 else ()
             ),
             *_edges(settings, order),
+            Program(name="monitor", module="gateway.serve.monitor", order=order),
+        )
+        audit = open_audit(settings, system_clock)
+        audit.record("configuration_loaded", **_about(settings_path))
+        supervisor = Supervisor(
+            programs, ready=f"ready {settings.portal.origin}", counts_in=places.metrics
         )
         try:
-            return asyncio.run(
-                Supervisor(programs, ready=f"ready {settings.portal.origin}").run(_say)
-            )
+            code = asyncio.run(supervisor.run(_say))
+            audit.record("gateway_stopped", exit_code=code)
+            return code
         finally:
             # Who made them removes them too, unless it was killed.
-            for path in (places.control_socket, places.verdict_socket, places.relay_socket):
+            for path in (
+                places.control_socket,
+                places.verdict_socket,
+                places.relay_socket,
+                places.monitor_socket,
+            ):
                 path.unlink(missing_ok=True)
-            shutil.rmtree(places.nginx, ignore_errors=True)
+            for folder in (places.nginx, places.metrics):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Supervisor:
     """Keeps a few programs running, started in their order and ended in the opposite one."""
 
-    def __init__(self, programs: Sequence[Program], *, ready: str) -> None:
+    def __init__(
+        self, programs: Sequence[Program], *, ready: str, counts_in: Path | None = None
+    ) -> None:
         """Take what is to be run.
 
         :param ready: the line said once all programs answer.
+        :param counts_in: the folder in which they count together.
         """
         self._programs = tuple(programs)
+        self._counts_in = counts_in
         self._ready = ready
         self._children: dict[Program, Child] = {}
 
@@ -131,7 +152,7 @@ class Supervisor:
         return EXIT_FAILED
 
     async def _start(self, program: Program) -> Child:
-        child = await Child.start(program)
+        child = await Child.start(program, counts_in=self._counts_in)
         self._children[program] = child
         _log.info("%s started, process %d", program.name, child.pid)
         return child
@@ -165,6 +186,16 @@ class Supervisor:
             if program in self._children:
                 code = await self._children[program].stop()
                 _log.info("%s stopped, exit code %d", program.name, code)
+
+
+def _about(settings_path: Path) -> dict[str, str | int]:
+    """Return what the audit log says of the settings that hold from now on."""
+    return {
+        "file": str(settings_path.absolute()),
+        "sha256": hashlib.sha256(settings_path.read_bytes()).hexdigest(),
+        "version": gateway_version(),
+        "pid": os.getpid(),
+    }
 
 
 def _edges(settings: Settings, order: bytes) -> Iterator[Program]:

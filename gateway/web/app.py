@@ -15,6 +15,7 @@ from gateway.web.failures import answer_failures
 from gateway.web.headers import protect
 from gateway.web.internal import internal, key_set
 from gateway.web.login_pages import login_pages
+from gateway.web.measure import Counts, measure
 from gateway.web.pages import teach_templates
 from gateway.web.parts import Audit, Parts, Signer, Verifier
 from gateway.web.rate import RatedVerifier, Rates, limit_rates
@@ -34,11 +35,13 @@ def create_app(
     audit: Audit,
     signer: Signer,
     make_counters: MakeCounters | None = None,
+    counts: Counts | None = None,
 ) -> Flask:
     """Return the control plane; it keeps nothing itself, so that several processes can run it.
 
     :param clock: the one source of time of every view.
     :param make_counters: what rates are counted with; default: in this process alone.
+    :param counts: where answers are counted; default: nowhere.
     """
     rates = Rates(settings.rate, clock=clock, audit=audit, make_counters=make_counters)
     parts = Parts(
@@ -54,6 +57,8 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     # One spelling of each path: a redirect for "//" would be built from the Host header.
     app.url_map.merge_slashes = False
+    if counts is not None:
+        measure(app, counts)
     limit_rates(app, rates)
     for blueprint in (agent_api, login_pages, session_pages, diagnostics, internal, key_set):
         app.register_blueprint(blueprint(parts))

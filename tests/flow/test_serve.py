@@ -110,7 +110,8 @@ def test_a_session_in_the_database_opens_the_portal(gateway: Gateway) -> None:
 def test_folders_sockets_and_keys_are_closed_to_others(gateway: Gateway) -> None:
     assert stat.S_IMODE(gateway.state.stat().st_mode) == 0o700
     modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in gateway.state.iterdir()}
-    assert {"control.sock", "gateway.db", "assertion-key.pem"} <= modes.keys()
+    assert {"control.sock", "monitor.sock", "gateway.db", "assertion-key.pem"} <= modes.keys()
+    assert modes.pop("metrics") == 0o700
     assert set(modes.values()) == {0o600}
 
 

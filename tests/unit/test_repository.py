@@ -37,11 +37,13 @@ WITHOUT_MIRROR: Mapping[str, str] = {
     "gateway/serve/child.py": PROCESS,
     "gateway/serve/control.py": PROCESS,
     "gateway/serve/edge.py": PROCESS,
+    "gateway/serve/monitor.py": "a process: tests/flow/test_serve_monitor.py runs it",
     "gateway/serve/places.py": VALUES,
     "gateway/serve/refresh.py": "a process: tests/flow/test_serve_refresher.py runs it",
     "gateway/serve/process.py": PROCESS,
     "gateway/serve/verdict.py": PROCESS,
     "gateway/session/model.py": PROTOCOL,
+    "gateway/version.py": "one line: the installed version",
     "gateway/web/parts.py": PROTOCOL,
 }
 """Modules without a test file of their own, each with the reason."""

@@ -1,0 +1,74 @@
+"""What the monitor of a served gateway tells, and records."""
+
+import http.client
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.clock import system_clock
+from gateway.database import Database
+from gateway.operator.health_command import run_health
+from gateway.session.sqlite import SQLiteSessionStore
+from gateway.settings import SessionSettings
+from tests.support.relay import PERSON, new_agent_key
+from tests.support.serving import free_port, served_gateway, write_settings
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("localhost", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def lines(file: Path, event: str) -> list[dict[str, object]]:
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    return [entry for entry in entries if entry["event"] == event]
+
+
+def test_a_gateway_tells_how_it_stands_and_records_what_nobody_asked_for(tmp_path: Path) -> None:
+    port, watched = free_port(), free_port()
+    more = f"[monitor]\nport = {watched}\n[session]\nidle_seconds = 60\ntouch_seconds = 1"
+    settings = write_settings(tmp_path, upstream="http://127.0.0.1:9", port=port, more=more)
+    with served_gateway(settings, port) as served:
+        assert ask(watched, "/healthz") == (200, '{"alive": true}')
+        assert ask(watched, "/readyz")[0] == 200
+        assert run_health(settings) == 0
+        assert ask(port, "/metrics")[0] == 401, "never on the public side"
+        database = Database(tmp_path / "state" / "gateway.db")
+        sessions = SQLiteSessionStore(database, SessionSettings())
+        now = system_clock()
+        sessions.create(PERSON, new_agent_key(), now=now - timedelta(seconds=59))
+        deadline = time.monotonic() + 20
+        while not lines(tmp_path / "audit.log", "session_ended"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        database.close()
+        (ended,) = lines(tmp_path / "audit.log", "session_ended")
+        assert (ended["reason"], ended["national_id"]) == ("idle", PERSON.national_id)
+        ask(port, "/_cps/login")
+        numbers = ask(watched, "/metrics")[1]
+        assert 'cps_sessions_ended_total{reason="idle"} 1.0' in numbers
+        assert 'cps_control_seconds_count{status="2xx",view="login.login"} 1.0' in numbers
+        assert "cps_ready 1.0" in numbers
+        assert served.stop() == 0
+    (loaded,) = lines(tmp_path / "audit.log", "configuration_loaded")
+    assert loaded["file"] == str(settings)
+    assert lines(tmp_path / "audit.log", "gateway_stopped")[0]["exit_code"] == 0
+
+
+def test_lists_that_are_over_make_it_not_ready(tmp_path: Path) -> None:
+    port, watched = free_port(), free_port()
+    more = f"[monitor]\nport = {watched}"
+    settings = write_settings(tmp_path, upstream="http://127.0.0.1:9", port=port, more=more)
+    (tmp_path / "middle.crl").unlink()
+    (tmp_path / "middle.crl").write_bytes(b"broken")
+    with served_gateway(settings, port):
+        status, body = ask(watched, "/readyz")
+        assert status == 503
+        assert "no revocation list in force for" in body
+        assert run_health(settings) == 1
