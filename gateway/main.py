@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.clock import system_clock
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.operator.audit_commands import add_audit_command, run_audit
 from gateway.operator.health_command import run_health
+from gateway.operator.key_commands import list_keys, rotate_keys
+from gateway.operator.session_commands import add_sessions_command, run_sessions
 from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
 from gateway.serve.check import describe
-from gateway.serve.keys import list_keys, rotate_keys
 from gateway.version import gateway_version
 
 EXIT_PROBLEMS = 1
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve(options.config)
         if options.command == "health":
             return run_health(options.config)
+        if options.command == "sessions":
+            return run_sessions(options, system_clock)
         if options.command == "keys":
             return _keys(options)
         if options.command == "audit":
@@ -42,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
         return EXIT_CONFIGURATION
+    except StoreUnavailableError as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_PROBLEMS
     except KeyboardInterrupt:
         # Before the supervisor took over; nothing was started yet.
         return EXIT_PROBLEMS
@@ -57,11 +63,10 @@ def _check(settings_path: Path) -> int:
 
 
 def _keys(options: argparse.Namespace) -> int:
-    now = system_clock()
     if options.action == "rotate":
-        lines = rotate_keys(options.config, now, at_once=options.at_once)
+        lines = rotate_keys(options.config, system_clock, at_once=options.at_once)
     else:
-        lines = list_keys(options.config, now)
+        lines = list_keys(options.config, system_clock())
     for line in lines:
         print(line)
     return 0
@@ -81,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
+    add_sessions_command(commands.add_parser("sessions", help="who is in, and their end"))
     add_audit_command(commands.add_parser("audit", help="the journal: check it, ask it"))
     add_trust_command(commands.add_parser("trust", help="the authorities and revocation data"))
     return parser

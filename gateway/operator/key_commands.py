@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.assertion_keys import RETIRE_SECONDS, KeyRing, load_or_create, rotate
+from gateway.clock import Clock
+from gateway.operator.acts import record_act
 from gateway.serve.places import Places
 from gateway.settings import Settings, create_directories
 
@@ -13,21 +15,29 @@ def list_keys(settings_path: Path, now: datetime) -> list[str]:
 
     :raises ConfigurationError: for settings or a key file that cannot be used.
     """
-    return _lines(load_or_create(_key_file(settings_path)), now)
+    return _lines(load_or_create(_key_file(_load(settings_path))), now)
 
 
-def rotate_keys(settings_path: Path, now: datetime, *, at_once: bool) -> list[str]:
+def rotate_keys(settings_path: Path, clock: Clock, *, at_once: bool) -> list[str]:
     """Make a new key, which running processes take up by themselves, and return the keys' lines.
 
     :param at_once: all other keys end now, for one that got into wrong hands.
     :raises ConfigurationError: for settings or a key file that cannot be used.
+    :raises StoreUnavailableError: where it cannot be recorded; then nothing is changed.
     """
-    return _lines(rotate(_key_file(settings_path), now, at_once=at_once), now)
+    settings = _load(settings_path)
+    record_act(settings, clock, "keys_rotated", at_once=at_once)
+    now = clock()
+    return _lines(rotate(_key_file(settings), now, at_once=at_once), now)
 
 
-def _key_file(settings_path: Path) -> Path:
+def _load(settings_path: Path) -> Settings:
     settings = Settings.load(settings_path)
     create_directories(settings, file=settings_path)
+    return settings
+
+
+def _key_file(settings: Settings) -> Path:
     return Places.of(settings).assertion_key
 
 
