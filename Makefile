@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo demo-login test check bench clean
+.PHONY: help demo demo-login test check pictures bench clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ check: $(VENV)/dev ## format, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+pictures: $(VENV)/dev ## take the pictures of every page anew, into docs/pictures
+	@CPS_PICTURES=docs/pictures $(BIN)/pytest -q tests/e2e/test_pages.py
 
 bench: $(VENV)/dev ## measure: APDUs and time of a login, decisions per second, relay against no relay
 	@$(BIN)/python -m tests.bench

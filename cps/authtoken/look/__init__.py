@@ -42,9 +42,12 @@ class PlainPage:
 
     def html(self) -> str:
         """Return the page; whatever its texts hold, they stay text."""
-        refresh = link = small = ""
+        refresh = banners = link = small = ""
         if self.refresh_seconds is not None:
             refresh = f'<meta http-equiv="refresh" content="{self.refresh_seconds}">'
+        if self.banners:
+            lines = "".join(f'<p class="banner">{escape(words)}</p>' for words in self.banners)
+            banners = f"<aside>{lines}</aside>"
         if self.link is not None:
             address, words = self.link
             link = (
@@ -58,7 +61,7 @@ class PlainPage:
             label=escape(self.label),
             title=escape(self.title),
             sentence=escape(self.sentence),
-            banners="".join(f'<p class="banner">{escape(words)}</p>' for words in self.banners),
+            banners=banners,
             style=base_style(),
             mark=mark(),
             refresh=refresh,
