@@ -1,7 +1,6 @@
 """The settings file: every key, its unit, its range and its default; nothing is read elsewhere."""
 
 import difflib
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cps.authtoken.token import MAX_TOKEN_BYTES
 from gateway.errors import ConfigurationError
+from gateway.loopback import is_loopback
 from gateway.redis_address import RedisAddress
 from gateway.settings_access import CardTypeName, PeopleSettings
 from gateway.settings_checks import (
@@ -33,6 +33,7 @@ from gateway.settings_checks import (
     require_private_folder,
 )
 from gateway.settings_edge import EdgeSettings, edge_contradictions
+from gateway.settings_environment import key_of, variables, with_environment
 from gateway.settings_guard import GuardSettings, JournalSettings, guard_contradictions
 from gateway.settings_operation import (
     AuditSettings,
@@ -225,10 +226,11 @@ class Settings(_Table):
     monitor: MonitorSettings = MonitorSettings()
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, environ: Mapping[str, str] | None = None) -> Self:
         """Return the settings in *path*, having looked at the files and folders they name.
 
         :param path: a TOML file; relative paths inside start at its folder.
+        :param environ: variables that come before the file; default: the process's own.
         :raises ConfigurationError: with every fault found, each with its key and reason.
         """
         try:
@@ -239,11 +241,16 @@ class Settings(_Table):
             ) from exc
         except ValueError as exc:
             raise ConfigurationError(str(path), "(file)", f"is not TOML: {exc}") from exc
+        given = os.environ if environ is None else environ
+        named = {key_of(name): name for name in variables(given)}
+        values = with_environment(values, given)
         try:
             return cls.model_validate(values, context={"folder": path.absolute().parent})
         except ValidationError as exc:
             faults = [
-                ConfigurationError(str(path), key, reason)
+                ConfigurationError("environment", named[key], reason)
+                if key in named
+                else ConfigurationError(str(path), key, reason)
                 for error in exc.errors()
                 for key, reason in _explain(error)
             ]
@@ -281,7 +288,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     session, limits = settings.session, settings.limits
     origin = urlsplit(portal.origin)
     if origin.scheme == "http" and not (
-        settings.environment == "test" and _is_loopback(origin.hostname or "")
+        settings.environment == "test" and is_loopback(origin.hostname or "")
     ):
         yield (
             "portal.origin",
@@ -293,7 +300,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     if (listen.tls_certificate is None) != (listen.tls_key is None):
         missing = "tls_key" if listen.tls_key is None else "tls_certificate"
         yield f"listen.{missing}", "tls_certificate and tls_key are wanted together"
-    if listen.tls_certificate is None and not _is_loopback(listen.address):
+    if listen.tls_certificate is None and not is_loopback(listen.address):
         yield (
             "listen.address",
             f"{listen.address} can be reached from other machines: set listen.tls_certificate",
@@ -364,7 +371,7 @@ def _store_contradictions(store: StoreSettings, environment: str) -> Iterator[tu
         yield "store.redis_password_file", f"is missing; the user {address.user} wants it"
     if environment == "production" and address.host is not None:
         # Whoever can write there opens sessions.
-        if not address.tls and not _is_loopback(address.host):
+        if not address.tls and not is_loopback(address.host):
             yield "store.redis_url", f"{address.host} is another machine: rediss:// is wanted"
         if store.redis_password_file is None and store.redis_tls_certificate is None:
             reason = "is missing; or set redis_tls_certificate, or use a Unix socket"
@@ -374,15 +381,6 @@ def _store_contradictions(store: StoreSettings, environment: str) -> Iterator[tu
 def _own_addresses(listen: ListenSettings) -> tuple[str, ...]:
     host = f"[{listen.address}]" if ":" in listen.address else listen.address
     return f"http://{host}:{listen.port}", f"https://{host}:{listen.port}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _REASONS: Mapping[str, str] = MappingProxyType(
