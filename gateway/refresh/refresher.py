@@ -32,7 +32,7 @@ from gateway.trust.revocation_places import (
     authority_of,
     list_slots,
 )
-from gateway.trust.revocation_report import is_weak
+from gateway.trust.revocation_report import is_weak, overdue_problems
 from gateway.trust.store import TrustStore, is_issued_by, read_certificate
 
 LOOK_AT_FILES = timedelta(seconds=5)
@@ -60,6 +60,7 @@ class Refresher:
         self._responders = _responders(settings.trust, self._store)
         self._held = AsyncExitStack()
         self._followers: tuple[ListFollower, ...] = ()
+        self._alarms: frozenset[str] = frozenset()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     @property
@@ -175,6 +176,22 @@ class Refresher:
                 _log.error("the state folder cannot be written: %s", exc)
             questions.renew()
             await asyncio.sleep(BEAT_SECONDS)
+            # Not before: a gateway that starts with an empty folder has fetched by then.
+            self._raise_alarms()
+
+    def _raise_alarms(self) -> None:
+        """Log what is wrong with the lists' ends, once when it begins and once when it is over."""
+        now = self._clock()
+        alarms = frozenset(
+            problem
+            for authority in self._store.authorities()
+            for problem in overdue_problems(authority, self._lists_of(authority), now)
+        )
+        for problem in sorted(alarms - self._alarms):
+            _log.error("alarm: %s", problem)
+        for problem in sorted(self._alarms - alarms):
+            _log.info("over: %s", problem)
+        self._alarms = alarms
 
     def _touch_pulse(self) -> None:
         now = self._clock().timestamp()

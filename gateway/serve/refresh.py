@@ -1,5 +1,6 @@
 """The refresher's process: fetches revocation data, so that no login waits for the network."""
 
+import os
 import sys
 
 from gateway.clock import system_clock
@@ -10,9 +11,13 @@ from gateway.settings import Settings
 DESCRIPTORS = 256
 """Open files wanted: a few connections, tables and sockets."""
 
+NICENESS = 5
+"""Where there are fewer cores than work, logins go first: a list may come some seconds later."""
+
 
 def main() -> int:
     """Refresh until SIGTERM, and return the exit code."""
+    os.nice(NICENESS)
     return run_process("refresher", _build, descriptors=DESCRIPTORS)
 
 

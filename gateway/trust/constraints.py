@@ -90,6 +90,8 @@ def _names_of(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
         _require_mailbox(mailbox.value)
         yield mailbox
     names = find_extension(certificate, x509.SubjectAlternativeName)
+    if names is not None and not len(names.value):
+        raise ValueError("subjectAltName: empty")
     for name in () if names is None else names.value:
         match name:
             case x509.DNSName():

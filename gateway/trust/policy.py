@@ -166,6 +166,8 @@ def _policies(certificate: x509.Certificate) -> frozenset[OID]:
     if extension is None:
         return frozenset()
     found = frozenset(each.policy_identifier for each in extension.value)
+    if not found:
+        raise ValueError("certificatePolicies: empty")
     if len(found) != len(extension.value):
         raise ValueError("certificatePolicies: a policy stands twice")
     return found

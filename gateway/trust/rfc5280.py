@@ -48,8 +48,6 @@ _UNDERSTOOD = frozenset(
     }
 )
 """Extensions that code here heeds, and which may therefore be critical."""
-_LISTS = (x509.SubjectAlternativeName, x509.CertificatePolicies)
-"""Extensions that are a list of at least one; the library lets an empty one pass."""
 _ALWAYS_CRITICAL = frozenset({x509.NameConstraints.oid, x509.InhibitAnyPolicy.oid})
 """policyConstraints too by the standard of today, not by the one before; heeded in any case."""
 
@@ -77,6 +75,8 @@ class PathState:
     inputs: PathInputs
     issuer: x509.Certificate
     """The last certificate: the next one must be issued by it."""
+    issuer_key: bytes | None
+    """What it calls its key; ``None`` where it does not."""
     policies: PolicyState
     names: NameLimits
     authorities_left: int
@@ -101,6 +101,7 @@ class PathState:
         return cls(
             inputs=inputs,
             issuer=anchor,
+            issuer_key=_own_key_identifier(anchor),
             policies=PolicyState.start(inputs.policies),
             names=_narrowed(NameLimits(), anchor),
             authorities_left=_path_length(anchor, inputs.max_authorities),
@@ -125,6 +126,7 @@ class PathState:
         return replace(
             self,
             issuer=certificate,
+            issuer_key=_own_key_identifier(certificate),
             policies=self.policies.after_authority(certificate, self_issued=self_issued),
             names=_narrowed(self.names, certificate),
             authorities_left=_path_length(certificate, left),
@@ -148,7 +150,9 @@ class PathState:
         if not is_same(certificate.issuer, self.issuer.subject):
             raise ValueError("the issuer's name is not that of the certificate above")
         _require_form(certificate, self.inputs, authority=authority)
-        _require_key_of(self.issuer, certificate)
+        named = _key_identifier(certificate)
+        if self.issuer_key is not None and named != self.issuer_key:
+            raise ValueError("authorityKeyIdentifier: another key than the issuer's")
 
 
 def require_valid_path(
@@ -210,8 +214,6 @@ def _require_understood(
                 raise ValueError(f"critical extension {oid.dotted_string}")
         elif oid in _ALWAYS_CRITICAL:
             raise ValueError(f"extension {oid.dotted_string} is not critical")
-        if isinstance(extension.value, _LISTS) and not len(extension.value):
-            raise ValueError(f"extension {oid.dotted_string} is empty")
 
 
 def _require_authority(certificate: x509.Certificate) -> None:
@@ -240,16 +242,13 @@ def _require_end(certificate: x509.Certificate) -> None:
         raise ValueError("no name, neither as subject nor in a critical extension")
 
 
-def _require_key_of(issuer: x509.Certificate, certificate: x509.Certificate) -> None:
-    """Refuse *certificate* where it says that another key than that of *issuer* signed it."""
-    named = _key_identifier(certificate)
-    own = find_extension(issuer, x509.SubjectKeyIdentifier)
-    if own is not None and named != own.value.digest:
-        raise ValueError("authorityKeyIdentifier: another key than the issuer's")
+def _own_key_identifier(certificate: x509.Certificate) -> bytes | None:
+    found = find_extension(certificate, x509.SubjectKeyIdentifier)
+    return None if found is None else found.value.digest
 
 
 def _key_identifier(certificate: x509.Certificate) -> bytes:
-    """Return which key the issuer is said to have.
+    """Return what *certificate* calls the key that signed it.
 
     Source: RFC 5280 §4.2.1.1.
     """

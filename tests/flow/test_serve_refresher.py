@@ -1,5 +1,6 @@
 """`cps-gateway serve` with addresses of lists: the refresher brings them before logins begin."""
 
+import os
 import re
 import signal
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.errors import LoginRejectedError
+from gateway.serve.refresh import NICENESS
 from gateway.settings import Settings
 from gateway.trust.crl import RevocationLists
 from gateway.trust.path import ValidChain, require_chain
@@ -41,6 +43,8 @@ crl = ["{authority.url("/root.crl")}"]
         )
         with served_gateway(file, port) as gateway:
             refresher = gateway.child("refresher")
+            ours_is = os.getpriority(os.PRIO_PROCESS, 0)
+            assert os.getpriority(os.PRIO_PROCESS, refresher) == min(ours_is + NICENESS, 19)
             settings = Settings.load(file)
             store = TrustStore.load(settings.trust, settings.environment, now)
             lists = RevocationLists.of(settings, store, now)

@@ -23,7 +23,7 @@ from gateway.trust.revocation_journal import SourceJournal
 from gateway.trust.table_file import TableFile
 from tests.support import pki
 from tests.support.published import PublishedAuthority
-from tests.support.revocation import STOLEN, entry, list_der
+from tests.support.revocation import STOLEN, ListOptions, entry, list_der
 from tests.support.revocation_folder import RevocationFolder
 from tests.support.trust import trust_store
 
@@ -223,6 +223,32 @@ def test_a_full_disk_is_told_and_waited_for(
                 assert verdict(folder) == "revocation_unavailable"
                 mocker.stop(fsync)
                 await until(lambda: verdict(folder) == "list")
+
+    run(test)
+
+
+def test_a_list_that_none_follows_raises_an_alarm_once_and_its_successor_ends_it(
+    folder: RevocationFolder,
+    authority: PublishedAuthority,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(Refresher, "_pause", lambda *_: timedelta(seconds=0.02))
+    old = ListOptions(this_update=pki.NOW - 8 * HOUR, next_update=pki.NOW + 2 * HOUR, number=10)
+    authority.publish(authority.list_path, list_der(**old))
+
+    def count(begin: str) -> int:
+        return sum(each.getMessage().startswith(begin) for each in caplog.records)
+
+    async def test() -> None:
+        with caplog.at_level(logging.INFO):
+            async with running(folder):
+                await until(lambda: count("alarm: the revocation list of ") == 1)
+                assert verdict(folder) == "list"
+                await asyncio.sleep(0.1)
+                assert count("alarm: ") == 1
+                authority.publish(authority.list_path, list_der(number=11))
+                await until(lambda: count("over: the revocation list of ") == 1)
 
     run(test)
 
