@@ -1,15 +1,19 @@
-"""Every measurement, one after another."""
+"""Every measurement, one after another, or those named: ``python -m tests.bench trust``."""
+
+import sys
 
 from tests.bench import card, relay, revocation, session_end, storm, trust
 
+MEASUREMENTS = {
+    "card": card.main,
+    "relay": relay.main,
+    "session_end": session_end.main,
+    "storm": storm.main,
+    "revocation": revocation.main,
+    "trust": trust.main,
+}
+
 if __name__ == "__main__":
-    for measure in (
-        card.main,
-        relay.main,
-        session_end.main,
-        storm.main,
-        revocation.main,
-        trust.main,
-    ):
-        measure()
+    for name in sys.argv[1:] or MEASUREMENTS:
+        MEASUREMENTS[name]()
         print(flush=True)

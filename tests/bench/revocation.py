@@ -27,6 +27,7 @@ from gateway.login.verify import LoginVerifier
 from gateway.refresh.fetch import Fetcher
 from gateway.refresh.follower import ListFollower
 from gateway.refresh.memory import RevokedTable
+from gateway.serve.refresh import NICENESS
 from gateway.trust.crl import LOOK_AGAIN
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.revocation_places import list_slots
@@ -136,6 +137,7 @@ def _elsewhere(gateway: RevocationFolder) -> Refresh:
 
 def _refresh(pipe: Connection, gateway: RevocationFolder) -> None:
     """Look at every list once, as the refresher does, and send what it cost."""
+    os.nice(NICENESS)
 
     async def look() -> float:
         async with Fetcher.open() as fetcher:
