@@ -7,7 +7,6 @@ signed, then the batch goes on.
 """
 
 import asyncio
-import json
 import os
 import re
 import shutil
@@ -20,18 +19,12 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter, process_time
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-
-from cps.authtoken.encoding import b64url_decode
-from cps.authtoken.frame import login_message
 from cps.authtoken.jwk import AgentKey
-from cps.authtoken.token import AuthToken, CardDescription
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.settings import RateSettings
 from tests.bench.servers import NGINX, cpu_seconds
-from tests.support import pki
 from tests.support.logins import agent_key
+from tests.support.quick_login import CLAIM, PAGE, TOKEN, QuickLogin
 from tests.support.redis_servers import BINARY, redis_process
 from tests.support.serving import ServedGateway, free_port, served_gateway, write_settings
 
@@ -42,19 +35,16 @@ BATCHES = 5
 CONNECTIONS = 32
 """Connections, each with one login under way."""
 WANTED, GOAL = 150, 360
-_RID = re.compile(rb"[?;]r=([A-Za-z0-9_-]{22})")
 _COOKIE = re.compile(rb"(?i)\r\nset-cookie: (%s=[^;]+)" % LOGIN_COOKIE.encode())
 _SESSION = b"set-cookie: " + SESSION_COOKIE.lower().encode()
 
 
 @dataclass(slots=True, kw_only=True)
 class Login:
-    """One login, as far as it is."""
+    """One login, with what its browser and its agent keep meanwhile."""
 
-    agent: AgentKey
+    quick: QuickLogin
     cookie: bytes = b""
-    rid: str = ""
-    nonce: bytes = b""
     token: bytes = b""
 
 
@@ -120,7 +110,7 @@ async def _batches(gateway: ServedGateway, port: int) -> list[Batch]:
 
 
 async def _batch(gateway: ServedGateway, port: int, agents: list[AgentKey]) -> Batch:
-    logins = [Login(agent=agent) for agent in agents]
+    logins = [Login(quick=QuickLogin(agent=agent)) for agent in agents]
     groups = {name: gateway.child(name) for name in gateway.children}
     connections = [await Connection.open(port) for _ in range(CONNECTIONS)]
     before = {name: cpu_seconds(group) for name, group in groups.items()}
@@ -141,46 +131,25 @@ async def _batch(gateway: ServedGateway, port: int, agents: list[AgentKey]) -> B
 
 
 def _sign(logins: list[Login], origin: str) -> None:
-    """Have a card sign each login; two cards, because their keys change nothing."""
-    cards = [(pki.key(name), pki.der(pki.leaf(leaf_key=pki.key(name)))) for name in ("one", "two")]
-    for login, (key, certificate) in zip(logins, cycle(cards), strict=False):
-        message = login_message(
-            origin=origin,
-            nonce=login.nonce,
-            rid=login.rid,
-            jwk_thumbprint=login.agent.thumbprint(),
-            certificate=certificate,
-        )
-        login.token = AuthToken(
-            rid=login.rid,
-            unverified_certificate=certificate,
-            algorithm="RS256",
-            signature=key.sign(message, padding.PKCS1v15(), hashes.SHA256()),
-            card=CardDescription(interface="contact", atr=bytes.fromhex("3BAC00402A0012250064")),
-            agent_version="0.1.0",
-        ).to_json()
+    """Have a card sign each login: one of two, because their number changes nothing."""
+    for login, card in zip(logins, cycle(("one", "two")), strict=False):
+        login.token = login.quick.token(origin, card)
 
 
 async def _begin(login: Login, connection: "Connection") -> None:
-    head, page = await connection.ask(b"GET", b"/_cps/login", b"")
-    cookie, rid = _COOKIE.search(head), _RID.search(page)
+    head, page = await connection.ask(b"GET", PAGE, b"")
+    cookie = _COOKIE.search(head)
     assert cookie is not None, head
-    assert rid is not None, page
-    login.cookie, login.rid = cookie[1], rid[1].decode()
-    claim = {
-        "v": 1,
-        "rid": login.rid,
-        "jwk": login.agent.to_json(),
-        "agent": {"name": "bench", "version": "0.1.0", "os": "none"},
-    }
-    _, answer = await connection.ask(b"POST", b"/_cps/agent/claim", json.dumps(claim).encode())
-    login.nonce = b64url_decode(json.loads(answer)["nonce"])
+    login.cookie = cookie[1]
+    login.quick.read_page(page.decode())
+    _, answer = await connection.ask(b"POST", CLAIM, login.quick.claim())
+    login.quick.read_claimed(answer)
 
 
 async def _finish(login: Login, connection: "Connection") -> None:
-    _, answer = await connection.ask(b"POST", b"/_cps/agent/token", login.token)
-    code = json.loads(answer)["code"].encode()
-    head, _ = await connection.ask(b"GET", b"/_cps/callback?code=" + code, b"", login.cookie)
+    _, answer = await connection.ask(b"POST", TOKEN, login.token)
+    login.quick.read_accepted(answer)
+    head, _ = await connection.ask(b"GET", login.quick.callback, b"", login.cookie)
     assert _SESSION in head.lower(), head
 
 
@@ -217,14 +186,15 @@ class Connection:
         self._writer.close()
 
     async def ask(
-        self, method: bytes, target: bytes, body: bytes, cookie: bytes = b""
+        self, method: bytes, target: str, body: bytes, cookie: bytes = b""
     ) -> tuple[bytes, bytes]:
         """Return head and body of the answer, which must be good."""
         fields = b"Cookie: %s\r\n" % cookie if cookie else b""
         if body:
             fields += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
         self._writer.write(
-            b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s" % (method, target, self._host, fields, body)
+            b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s"
+            % (method, target.encode(), self._host, fields, body)
         )
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 303")), head
