@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo demo-login test check pictures bench clean
+.PHONY: help demo demo-login test check pictures bench cover clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ pictures: $(VENV)/dev ## take the pictures of every page anew, into docs/picture
 
 bench: $(VENV)/dev ## measure: APDUs and time of a login, decisions per second, relay against no relay
 	@$(BIN)/python -m tests.bench
+
+cover: $(VENV)/dev ## which lines of the workstation's package its own tests do not reach
+	@$(BIN)/coverage run --source=cps -m pytest --quiet tests/unit/cps tests/contract
+	@$(BIN)/coverage report --skip-covered --sort=cover
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) screenshots

@@ -152,3 +152,17 @@ def test_every_folder_of_tests_is_a_package() -> None:
         name.parent for name in tracked() if name.suffix == ".py" and name.parts[0] == "tests"
     }
     assert [str(each) for each in folders if each / "__init__.py" not in tracked()] == []
+
+
+def lines_in(*folders: str) -> int:
+    """Return how many lines the tracked modules below the folders have, empty ones left out."""
+    return sum(
+        bool(line.strip())
+        for name in tracked()
+        if name.suffix == ".py" and str(name).startswith(folders)
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+    )
+
+
+def test_the_workstations_package_has_a_line_of_tests_for_each_line() -> None:
+    assert lines_in("tests/unit/cps/") >= lines_in("cps/")

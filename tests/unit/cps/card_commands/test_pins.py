@@ -5,7 +5,7 @@ import pytest
 from cps.authtoken.catalogue import text
 from cps.card_commands.surroundings import ToolError
 from tests.support import cards
-from tests.support.meddling import removed_before, sends_pin
+from tests.support.meddling import Transmit, sends_pin
 from tests.unit.cps.card_commands.around import Desk, Typist
 
 YES = "YES"
@@ -160,7 +160,12 @@ def test_the_last_try_of_the_puk_wants_a_second_word(
 def test_a_card_that_goes_is_gone_and_nothing_was_spent(
     desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk.readers.terminals[0].meddle = removed_before(desk.terminal, 20)
+    def removed(number: int, command: bytes, transmit: Transmit) -> bytes:
+        if cards.PIN in command:
+            desk.terminal.inner.remove()
+        return transmit(command)
+
+    desk.readers.terminals[0].meddle = removed
     assert change(desk, YES, PIN, NEW, NEW) == 1
     assert "removed" in said(capsys)
     assert desk.tries_left == [3, 10]
