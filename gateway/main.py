@@ -1,4 +1,4 @@
-"""The command ``cps-gateway``: serve, check, keys, trust."""
+"""The command ``cps-gateway``: serve, check, render, keys, trust."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.operator.audit_commands import add_audit_command, run_audit
 from gateway.operator.health_command import run_health
 from gateway.operator.key_commands import list_keys, rotate_keys
+from gateway.operator.render_command import add_render_command, run_render
 from gateway.operator.session_commands import add_sessions_command, run_sessions
 from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_audit(options)
         if options.command == "trust":
             return run_trust(options, system_clock())
+        if options.command == "render":
+            return run_render(options)
         return _check(options.config)
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
@@ -85,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
+    add_render_command(
+        commands.add_parser("render", help="write the configuration of the site's own proxy")
+    )
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
     add_sessions_command(commands.add_parser("sessions", help="who is in, and their end"))
     add_audit_command(commands.add_parser("audit", help="the journal: check it, ask it"))

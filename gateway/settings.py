@@ -324,7 +324,11 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from operation_contradictions(
         settings.audit, settings.monitor, listens_on=(listen.address, listen.port)
     )
-    yield from edge_contradictions(settings.edge)
+    yield from edge_contradictions(
+        settings.edge,
+        has_tls=listen.tls_certificate is not None,
+        has_own_runtime_dir=settings.runtime_dir != settings.state_dir,
+    )
     yield from guard_contradictions(settings.guard)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"

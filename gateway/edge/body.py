@@ -18,6 +18,17 @@ BODY_PAUSE_SECONDS = 60
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def is_invitation_awaited(request: web.BaseRequest) -> bool:
+    """Return whether the browser sends its body only when it is invited to.
+
+    :raises RefusedRequestError: 417 where it expects anything else.
+    """
+    expect = request.headers.get(hdrs.EXPECT)
+    if expect is not None and expect.lower() != "100-continue":
+        raise RefusedRequestError(EXPECTATION_FAILED, "unknown Expect")
+    return expect is not None
+
+
 class RequestBody:
     """Passes a request's body on in pieces; back-pressure comes from who takes them."""
 
@@ -31,10 +42,7 @@ class RequestBody:
         self._limit = limit
         self.refusal: RefusedRequestError | None = None
         """Why the body broke off while it was passed on."""
-        expect = request.headers.get(hdrs.EXPECT)
-        if expect is not None and expect.lower() != "100-continue":
-            raise RefusedRequestError(EXPECTATION_FAILED, "unknown Expect")
-        self._is_awaited = expect is not None
+        self._is_awaited = is_invitation_awaited(request)
         if (request.content_length or 0) > limit:
             raise RefusedRequestError(BODY_TOO_LARGE, "Content-Length above the limit")
 

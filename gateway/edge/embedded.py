@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from gateway.edge.notices import HEAD_TOO_LARGE, INTERNAL, MALFORMED
 from gateway.edge.relay import Relay
+from gateway.edge.sockets import protect_socket
 from gateway.errors import ConfigurationError
 from gateway.settings import LimitsSettings, ListenSettings
 
@@ -18,7 +19,6 @@ MAX_CONNECTIONS = 2000
 """Browsers' connections at a time; a further one is closed before anything is read from it."""
 MAX_CONNECTIONS_OF_NGINX = 20_000
 """Connections of nginx at a time, one for each WebSocket or stream that is open."""
-SOCKET_MODE = 0o600
 MAX_FIELDS = 100
 """Header fields of one request."""
 IDLE_SECONDS = 75
@@ -44,19 +44,34 @@ class _RelayServer:
         require_safe_parser()
         self._relay = relay
         self._protocols = _Protocols(relay, limits, max_connections)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     async def run(self) -> None:
         await self._relay.watch()
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         self._protocols.pre_shutdown()
         cut = asyncio.get_running_loop().call_later(STOP_SECONDS, self._protocols.cut_all)
         await self._protocols.shutdown(STOP_SECONDS + _CUT_SECONDS)
         cut.cancel()
         await self._relay.close()
+
+    async def _listen_on_socket(self, socket: Path, group: str | None) -> None:
+        server = await asyncio.get_running_loop().create_unix_server(
+            self._protocols, socket, backlog=_BACKLOG
+        )
+        self._servers.append(server)
+        protect_socket(socket, group)
+
+    @property
+    def _port_address(self) -> str:
+        """Where the first server listens that has a port."""
+        if not self._servers:
+            raise RuntimeError("not started")
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class EmbeddedEngine(_RelayServer):
@@ -82,13 +97,10 @@ class EmbeddedEngine(_RelayServer):
 
     @property
     def address(self) -> str:
-        if self._server is None:
-            raise RuntimeError("not started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._port_address
 
     async def start(self) -> None:
-        self._server = await asyncio.get_running_loop().create_server(
+        server = await asyncio.get_running_loop().create_server(
             self._protocols,
             self._listen.address,
             self._listen.port,
@@ -99,6 +111,7 @@ class EmbeddedEngine(_RelayServer):
             # Else a second gateway on the port would be an error, as it should be.
             reuse_port=self._shares_port,
         )
+        self._servers.append(server)
 
     async def reload(self) -> None:
         if self._tls is not None:
@@ -124,10 +137,52 @@ class RelayBehindNginx(_RelayServer):
 
         :raises OSError: where the socket cannot be made.
         """
-        self._server = await asyncio.get_running_loop().create_unix_server(
-            self._protocols, self._socket, backlog=_BACKLOG
+        await self._listen_on_socket(self._socket, None)
+
+
+class RelayBehindProxy(_RelayServer):
+    """An :class:`gateway.edge.engine.Engine` behind a proxy that is not ours.
+
+    It answers on a Unix socket, and on a port of this machine for proxies that know no such socket.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        socket: Path,
+        group: str | None,
+        listen: ListenSettings,
+        limits: LimitsSettings,
+    ) -> None:
+        """Take a relay of the running event loop.
+
+        :param group: who may open the socket besides the gateway's own user.
+        :raises ConfigurationError: for a parser that must not be used.
+        """
+        super().__init__(relay, limits, max_connections=MAX_CONNECTIONS_OF_NGINX)
+        self._socket = socket
+        self._group = group
+        self._listen = listen
+
+    @property
+    def address(self) -> str:
+        return f"{self._socket} and {self._port_address}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        :raises ConfigurationError: for a group that the gateway's user is not in.
+        :raises OSError: where the socket cannot be made, or the port is taken.
+        """
+        server = await asyncio.get_running_loop().create_server(
+            self._protocols, self._listen.address, self._listen.port, backlog=_BACKLOG
         )
-        self._socket.chmod(SOCKET_MODE)
+        self._servers.append(server)
+        await self._listen_on_socket(self._socket, self._group)
+
+    async def reload(self) -> None:
+        """Do nothing: the proxy has the certificates."""
 
 
 def require_safe_parser() -> None:

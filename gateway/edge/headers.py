@@ -37,7 +37,7 @@ _HOP_BY_HOP = frozenset(
 """Fields for one connection. Source: RFC 9110 §7.6.1, and `Keep-Alive` of RFC 2068."""
 _SET_BY_RELAY = frozenset({"host", "content-length", "expect", "cookie"})
 """Fields that the relay writes anew from what it understood."""
-_CLAIMS = frozenset(
+CLAIMS = frozenset(
     {
         "client-ip",
         "forwarded",
@@ -60,7 +60,7 @@ _CLAIMS = frozenset(
     }
 )
 """Fields that claim what only a gateway knows, or that turn one request into another."""
-_CLAIM_PREFIXES = (
+CLAIM_PREFIXES = (
     "client-cert",
     "remote-",
     "ssl-",
@@ -121,8 +121,8 @@ def is_withheld(name: str) -> bool:
     return (
         name in _HOP_BY_HOP
         or name in _SET_BY_RELAY
-        or name in _CLAIMS
-        or name.startswith(_CLAIM_PREFIXES)
+        or name in CLAIMS
+        or name.startswith(CLAIM_PREFIXES)
     )
 
 
@@ -132,8 +132,8 @@ def withheld_pattern() -> str:
     For proxies that remove fields by a pattern: it stands in RE2, PCRE and Go alike, matches whole
     names in lower case, and leaves out what every proxy writes anew (lengths, Host, Cookie).
     """
-    names = sorted(_CLAIMS | {"proxy-authorization", "proxy-connection"})
-    prefixes = "|".join(f"{prefix}.*" for prefix in _CLAIM_PREFIXES)
+    names = sorted(CLAIMS | {"proxy-authorization", "proxy-connection"})
+    prefixes = "|".join(f"{prefix}.*" for prefix in CLAIM_PREFIXES)
     return f"^(?:.*[^a-z0-9-].*|{'|'.join(names)}|{prefixes})$"
 
 

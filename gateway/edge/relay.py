@@ -82,6 +82,7 @@ def create_relay(
     signer: Signer,
     control_socket: Path,
     peer_of: PeerOf = peer_of_connection,
+    kind: type["Relay"] | None = None,
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
 
@@ -90,8 +91,9 @@ def create_relay(
 
     :param control_socket: the Unix socket on which the control plane listens.
     :param peer_of: tells the address of a request's browser.
+    :param kind: a relay that does more; default: the plain one.
     """
-    return Relay(
+    return (kind or Relay)(
         settings=settings,
         clock=clock,
         sessions=sessions,
@@ -189,7 +191,7 @@ class Relay:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._require_sane_head(request)
+        self._require_sane_head(request, request.method)
         target = read_target(request.raw_path)
         require_host(values_of(b"host", request.raw_headers), self._host)
         if hdrs.UPGRADE in request.headers:
@@ -201,7 +203,7 @@ class Relay:
         try:
             session = self._session_of(request)
         except SessionRequiredError:
-            return await self._show_the_door(request, target)
+            return await self._show_the_door(request, target, request.method)
         connection = request.transport
         if connection is None:
             raise ConnectionError("browser is gone")
@@ -209,10 +211,10 @@ class Relay:
         with self._streams.held(session.key, connection):
             return await self._ask_portal(request, target, session)
 
-    def _require_sane_head(self, request: web.BaseRequest) -> None:
+    def _require_sane_head(self, request: web.BaseRequest, method: str) -> None:
         if request.version != HttpVersion11:
             raise RefusedRequestError(OLD_VERSION, "not HTTP/1.1")
-        if request.method not in METHODS:
+        if method not in METHODS:
             raise RefusedRequestError(METHOD_NOT_ALLOWED, "method not allowed")
         size = len(request.raw_path) + sum(
             len(name) + len(value) for name, value in request.raw_headers
@@ -286,11 +288,13 @@ class Relay:
             request, target.raw, fields, body if body.exists else None
         )
 
-    async def _show_the_door(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+    async def _show_the_door(
+        self, request: web.BaseRequest, target: Target, method: str
+    ) -> web.StreamResponse:
         """Lead a person without a session to the login page, tell a program that it needs one."""
         if not is_navigation(request):
             raise RefusedRequestError(SESSION_REQUIRED, "no session")
-        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+        if method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise RefusedRequestError(FORM_NOT_SENT, "no session for a form")
         return self.pages.to_login(await self._enter(target))
 

@@ -18,6 +18,7 @@ from gateway.clock import Clock
 from gateway.edge.book import MAX_KNOWN, MAX_SILENCE_SECONDS, SessionBook
 from gateway.edge.headers import identity_fields
 from gateway.edge.relay import Signer
+from gateway.edge.sockets import protect_socket
 from gateway.edge.verdict_cache import VerdictCache
 from gateway.errors import SessionRequiredError, StoreUnavailableError
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
@@ -48,7 +49,6 @@ MAX_QUESTION_BYTES = 4096
 """Largest question; nginx writes them itself, of a few hundred bytes."""
 ANSWER_TIME = timedelta(seconds=1)
 """How long an answer is given again, before the signer is asked for a fresher assertion."""
-SOCKET_MODE = 0o600
 
 _DOORS = ([TO_A_PERSON], [TO_A_PROGRAM])
 _BACKLOG = 1024
@@ -143,7 +143,14 @@ class Verdicts:
 class VerdictServer:
     """Answers nginx on a Unix socket, on the running event loop."""
 
-    def __init__(self, book: SessionBook, verdicts: Verdicts, socket: Path) -> None:
+    def __init__(
+        self, book: SessionBook, verdicts: Verdicts, socket: Path, group: str | None = None
+    ) -> None:
+        """Take what is known.
+
+        :param group: who may open the socket besides the gateway's own user.
+        """
+        self._group = group
         self._book = book
         self._verdicts = verdicts
         self._socket = socket
@@ -157,7 +164,7 @@ class VerdictServer:
         self._server = await asyncio.get_running_loop().create_unix_server(
             lambda: _Questions(self._verdicts), self._socket, backlog=_BACKLOG
         )
-        self._socket.chmod(SOCKET_MODE)
+        protect_socket(self._socket, self._group)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

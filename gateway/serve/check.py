@@ -11,6 +11,7 @@ from cryptography import x509
 from gateway.edge.embedded import require_safe_parser, tls_context
 from gateway.edge.nginx.engine import site_of, try_out
 from gateway.edge.nginx.program import find_program
+from gateway.edge.sockets import require_group
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
@@ -71,6 +72,10 @@ def _engine(settings: Settings) -> str:
 
     :raises ConfigurationError: where nginx is wanted and cannot do it.
     """
+    if settings.edge.engine == "external":
+        if settings.edge.proxy_group is not None:
+            require_group(settings.edge.proxy_group)
+        return "external: the proxy of this site, configured by cps-gateway render"
     if settings.edge.engine == "embedded":
         return "embedded"
     places = Places.of(settings)

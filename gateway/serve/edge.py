@@ -4,8 +4,14 @@ import sys
 
 from gateway.assertion import AssertionSigner
 from gateway.clock import system_clock
-from gateway.edge.embedded import MAX_CONNECTIONS, MAX_CONNECTIONS_OF_NGINX, EmbeddedEngine
+from gateway.edge.embedded import (
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_OF_NGINX,
+    EmbeddedEngine,
+    RelayBehindProxy,
+)
 from gateway.edge.engine import Engine
+from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.peer import peer_named_by_front, peer_of_connection
 from gateway.edge.relay import create_relay
@@ -25,7 +31,7 @@ def main() -> int:
 
 
 def _build(settings: Settings) -> Engine:
-    places, is_behind_nginx = Places.of(settings), settings.edge.engine == "nginx"
+    places, engine = Places.of(settings), settings.edge.engine
     relay = create_relay(
         settings=settings,
         clock=system_clock,
@@ -34,9 +40,18 @@ def _build(settings: Settings) -> Engine:
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),
         control_socket=places.control_socket,
-        peer_of=peer_named_by_front if is_behind_nginx else peer_of_connection,
+        peer_of=peer_of_connection if engine == "embedded" else peer_named_by_front,
+        kind=ForwardAuthRelay if engine == "external" else None,
     )
-    if is_behind_nginx:
+    if engine == "external":
+        return RelayBehindProxy(
+            relay,
+            socket=places.relay_socket,
+            group=settings.edge.proxy_group,
+            listen=settings.listen,
+            limits=settings.limits,
+        )
+    if engine == "nginx":
         return NginxEngine(
             relay,
             settings=settings,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.audit import open_audit
 from gateway.clock import system_clock
+from gateway.edge.sockets import open_folder
 from gateway.errors import ConfigurationError
 from gateway.metrics.folder import new_folder
 from gateway.serve.child import Child, Program
@@ -54,6 +55,8 @@ def serve(settings_path: Path) -> int:
         if settings.environment == "test":
             configure_logs(is_test=True)
             _log.warning("test environment: test cards are let in, real ones are not")
+        if settings.edge.proxy_group is not None:
+            open_folder(settings.runtime_dir, settings.edge.proxy_group)
         _look_at_trust(settings)
         # The file may be edited while the gateway runs: every child gets what was read here, and
         # no more than was written there, because some settings may not be named beside others.
@@ -68,7 +71,7 @@ def serve(settings_path: Path) -> int:
             Program(name="control plane", module="gateway.serve.control", order=order),
             *(
                 (Program(name="verdict", module="gateway.serve.verdict", order=order),)
-                if settings.edge.engine == "nginx"
+                if settings.edge.engine in ("nginx", "external")
                 else ()
             ),
             *_edges(settings, order),

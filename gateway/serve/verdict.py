@@ -38,7 +38,12 @@ def _build(settings: Settings) -> Service:
     if seconds:
         host = urlsplit(settings.portal.origin).netloc
         cache = VerdictCache(places.nginx / VERDICTS_FOLDER, host=host, seconds=seconds)
-    return VerdictServer(book, Verdicts(book, signer, system_clock, cache), places.verdict_socket)
+    return VerdictServer(
+        book,
+        Verdicts(book, signer, system_clock, cache),
+        places.verdict_socket,
+        settings.edge.proxy_group,
+    )
 
 
 if __name__ == "__main__":

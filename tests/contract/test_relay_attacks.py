@@ -1,17 +1,24 @@
-"""The attacks on login layers, each against both engines, between raw sockets.
+"""The attacks on login layers, between raw sockets: our engines, and proxies that sites keep.
 
-A probe has leaked when the portal sees it. The letters are groups of attacks: H header fields,
-P paths, R addressing, S smuggling, M methods, U upgrades, C cookies, X internal paths.
+A probe has leaked when the portal sees it. Proxies that sites keep may answer in their own words,
+and make some odd requests plain where our engines refuse them; then the portal sees a plain one
+with the true identity, and without a session nothing at all. The letters are groups of attacks:
+H header fields, P paths, R addressing, S smuggling, M methods, U upgrades, C cookies, X internal
+paths.
 """
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from cps.authtoken.encoding import b64url_encode
+from gateway.edge.relay import METHODS
+from gateway.edge.target import read_target
 from gateway.session.cookie import SESSION_COOKIE
-from tests.support.engines import ENGINES, EngineName, portal_and_engine
+from tests.support.engines import ENGINES, OWN_PROXIES, FrontName, portal_and_engine
 from tests.support.relay import (
     HOST,
     Message,
@@ -26,16 +33,26 @@ from tests.support.relay import (
 class Attacked:
     """An engine with a portal behind it and one session that is good."""
 
-    def __init__(self, engine: EngineName, relay: RunningRelay, portal: RawServer) -> None:
+    def __init__(self, engine: FrontName, relay: RunningRelay, portal: RawServer) -> None:
         self.engine = engine
         self.relay = relay
         self.portal = portal
         self.cookie = relay.log_in()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether what answers is written by us, so that each answer is one of ours."""
+        return self.engine in ("embedded", "nginx", "own nginx")
+
     def probe(self, raw: bytes) -> Message:
         """Send *raw* and return the answer; the portal's memory begins anew."""
         self.portal.forget()
-        return self.relay.ask(raw)
+        try:
+            return self.relay.ask(raw)
+        except (EOFError, TimeoutError):
+            if self.is_ours:
+                raise
+            return Message(first="HTTP/1.1 444 (nothing)", fields=[], body=b"")
 
     def send(self, target: str = "/", *fields: str, method: str = "GET") -> Message:
         """Send a request with the good session."""
@@ -46,7 +63,7 @@ class Attacked:
         return self.probe(raw_request("/", f"Cookie: {value}"))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=(*ENGINES, *OWN_PROXIES))
 def attacked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Attacked]:
@@ -63,8 +80,43 @@ def _seen(message: Message) -> list[tuple[str, str]]:
 
 
 def _assert_refused(attacked: Attacked, answer: Message, *statuses: int) -> None:
-    assert answer.status in statuses, answer
+    """Fail where the portal saw anything, or our engine said something else than one of these."""
     assert attacked.portal.all_received == b""
+    if attacked.is_ours:
+        assert answer.status in statuses, answer
+    elif answer.status < 300:
+        # Nobody's site with Caddy, or the gateway's own page that the proxy read out of the path.
+        assert answer.body == b"" or json.loads(answer.body)["first"].startswith("GET /_cps")
+
+
+def _assert_refused_or_made_plain(attacked: Attacked, answer: Message, *statuses: int) -> None:
+    """Also allow a proxy that is not ours to pass on a plain request in the place of an odd one."""
+    heads = attacked.portal.all_received.split(b"\r\n\r\n")[:-1]
+    if attacked.is_ours or not heads:
+        _assert_refused(attacked, answer, *statuses)
+        return
+    assert answer.status == 200
+    for head in heads:
+        _assert_plain(head.decode("latin-1"))
+
+
+def _assert_plain(head: str) -> None:
+    """Fail for a request at the portal that has two readings or another identity."""
+    first, *lines = head.split("\r\n")
+    method, target, version = first.split(" ")
+    assert method in METHODS
+    assert version == "HTTP/1.1"
+    assert not read_target(target).is_control_plane
+    fields = [(name.lower(), value.strip()) for name, _, value in (x.partition(":") for x in lines)]
+    assert not [name for name, _ in fields if not re.fullmatch(r"[a-z0-9-]+", name)]
+    assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", "".join(lines))
+    assert [value for name, value in fields if name == "host"] == [HOST]
+    for name, value in IDENTITY:
+        assert [v for n, v in fields if n == name.lower()] == [value]
+    assert "__Host-cps" not in head
+
+
+IDENTITY = [("X-CPS-Subject", "899900000013"), ("X-CPS-Assertion", "assertion-of-899900000013")]
 
 
 SPELLINGS = ["X-CPS-Subject", "x-cps-subject", "X-Cps-SUBJECT"]
@@ -88,7 +140,11 @@ def test_h2_a_name_that_others_fold_to_ours_is_dropped(attacked: Attacked, name:
     ["X-CPS-Subject", "X-CPS-Assertion", "X-Forwarded-For", "Forwarded", "Host", "x-cps-name"],
 )
 def test_h3_connection_cannot_make_our_fields_disappear(attacked: Attacked, named: str) -> None:
-    fields = _seen(attacked.send("/", f"Connection: close, {named}"))
+    answer = attacked.send("/", f"Connection: close, {named}")
+    if attacked.engine == "own envoy" and answer.status == 400:
+        assert attacked.portal.all_received == b""
+        return
+    fields = _seen(answer)
     names = [name for name, _ in fields]
     assert names.count(named.lower()) == 1
     assert not [v for n, v in fields if n == "connection" and named.lower() in v.lower()]
@@ -100,7 +156,7 @@ def test_h3_connection_cannot_make_our_fields_disappear(attacked: Attacked, name
     ids=["space before colon", "folded line", "folded with tab"],
 )
 def test_h4_malformed_field_lines_are_refused(attacked: Attacked, line: str) -> None:
-    _assert_refused(attacked, attacked.send("/", line), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", line), 400)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +225,7 @@ def test_h7_no_field_opens_the_portal_without_a_session(attacked: Attacked, line
 
 @pytest.mark.parametrize("character", ["\x00", "\x01", "\x0b", "\x7f", "\r"], ids=ascii)
 def test_h8_control_characters_in_a_field_are_refused(attacked: Attacked, character: str) -> None:
-    _assert_refused(attacked, attacked.send("/", f"Accept: a{character}b"), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", f"Accept: a{character}b"), 400)
 
 
 NOT_CANONICAL = [
@@ -215,7 +271,7 @@ NOT_CANONICAL = [
 
 @pytest.mark.parametrize("target", NOT_CANONICAL, ids=ascii)
 def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) -> None:
-    _assert_refused(attacked, attacked.send(target), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +298,9 @@ def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) 
 def test_p_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, target: str) -> None:
     answer = attacked.send(target)
     assert answer.status == 200
+    if not attacked.is_ours:
+        _assert_plain(attacked.portal.all_received.decode("latin-1").partition("\r\n\r\n")[0])
+        return
     # An empty query is the only thing that is lost, in the relay.
     expected = target.removesuffix("?") if attacked.engine == "embedded" else target
     assert json.loads(answer.body)["first"] == f"GET {expected} HTTP/1.1"
@@ -274,7 +333,7 @@ def test_p_the_control_planes_path_has_one_spelling(
     attacked: Attacked, target: str, with_session: bool
 ) -> None:
     answer = attacked.send(target) if with_session else attacked.probe(raw_request(target))
-    _assert_refused(attacked, answer, 400)
+    _assert_refused_or_made_plain(attacked, answer, 400)
 
 
 @pytest.mark.parametrize(
@@ -295,8 +354,8 @@ def test_r_another_host_is_refused(attacked: Attacked, host: str) -> None:
 
 
 def test_r_two_hosts_are_refused(attacked: Attacked) -> None:
-    _assert_refused(attacked, attacked.send("/", f"Host: {HOST}"), 400)
-    _assert_refused(attacked, attacked.send("/", "Host: evil.example"), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", f"Host: {HOST}"), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", "Host: evil.example"), 400)
 
 
 def test_r_a_missing_host_is_refused(attacked: Attacked) -> None:
@@ -345,7 +404,7 @@ def test_s_a_body_whose_end_is_unclear_smuggles_nothing(
 
 def test_s_chunks_on_http_1_0_are_refused(attacked: Attacked) -> None:
     raw = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
-    _assert_refused(
+    _assert_refused_or_made_plain(
         attacked,
         attacked.probe(raw.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n"),
         400,
@@ -358,7 +417,7 @@ def test_s_chunks_on_http_1_0_are_refused(attacked: Attacked) -> None:
 )
 def test_s_other_versions_are_refused(attacked: Attacked, version: bytes) -> None:
     raw = raw_request("/", cookie=attacked.cookie).replace(b"HTTP/1.1", version)
-    _assert_refused(attacked, attacked.probe(raw), 400, 505)
+    _assert_refused_or_made_plain(attacked, attacked.probe(raw), 400, 505)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +447,8 @@ def test_s_chunk_extensions_and_trailers_do_not_pass(attacked: Attacked) -> None
 
 
 def test_s_expect_is_answered_here_and_does_not_pass(attacked: Attacked) -> None:
+    if attacked.engine == "own haproxy":
+        pytest.skip("HAProxy passes it on: the portal invites")
     attacked.portal.forget()
     with attacked.relay.wire() as wire:
         wire.send(
@@ -410,13 +471,18 @@ def test_s_nobody_without_a_session_is_invited_to_send(attacked: Attacked) -> No
     raw = raw_request("/", "Expect: 100-continue", "Content-Length: 2", method="POST")
     attacked.portal.forget()
     with attacked.relay.wire() as wire:
-        wire.send(raw)
-        assert wire.until(b"\r\n").startswith(b"HTTP/1.1 401 ")
+        if attacked.is_ours:
+            wire.send(raw)
+            assert wire.until(b"\r\n").startswith(b"HTTP/1.1 401 ")
+        else:
+            # Others invite before they ask, or wait for the body.
+            wire.send(raw + b"ab")
+            assert wire.response(to="POST").status == 401
     assert attacked.portal.all_received == b""
 
 
 def test_s_an_unknown_expectation_is_refused(attacked: Attacked) -> None:
-    _assert_refused(attacked, attacked.send("/", "Expect: magic", method="POST"), 417)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", "Expect: magic", method="POST"), 417)
 
 
 def test_s_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> None:
@@ -425,9 +491,15 @@ def test_s_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> Non
     attacked.portal.forget()
     with attacked.relay.wire() as wire:
         wire.send(bad + good)
-        assert wire.response().status == 400
-        assert wire.rest() == b""
-    assert attacked.portal.all_received == b""
+        if attacked.is_ours:
+            assert wire.response().status == 400
+            assert wire.rest() == b""
+            assert attacked.portal.all_received == b""
+        else:
+            # Others know where it ends, and read on: the second one is a request of its own.
+            assert wire.response().status in (200, 400)
+            with suppress(EOFError):
+                assert wire.response().status == 200
 
 
 @pytest.mark.parametrize(
@@ -464,7 +536,7 @@ def test_m_connect_opens_no_tunnel(attacked: Attacked) -> None:
     ids=["h2c", "tls", "websocket or h2c", "websocket without key", "without connection"],
 )
 def test_u_other_upgrades_are_refused(attacked: Attacked, lines: list[str]) -> None:
-    _assert_refused(attacked, attacked.send("/", *lines), 400)
+    _assert_refused_or_made_plain(attacked, attacked.send("/", *lines), 400)
 
 
 def test_u_an_http_2_preface_is_refused(attacked: Attacked) -> None:
@@ -550,7 +622,7 @@ def test_d_a_huge_head_is_refused(attacked: Attacked) -> None:
 
 def test_d_many_fields_do_not_reach_the_portal(attacked: Attacked) -> None:
     answer = attacked.send("/", *(f"X-{n}: a" for n in range(110)))
-    if attacked.engine == "nginx":
+    if attacked.engine in ("nginx", "own nginx"):
         # Bounded by their size alone; names that it does not know stay behind.
         assert not [name for name, value in _seen(answer) if value == "a"]
     else:
@@ -564,6 +636,9 @@ def test_d_many_small_fields_past_the_limit_are_refused(attacked: Attacked) -> N
 
 def test_d_a_body_of_the_control_plane_is_bounded(attacked: Attacked) -> None:
     raw = raw_request("/_cps/agent/token", "Content-Length: 65537", method="POST")
-    assert attacked.probe(raw).status == 413
+    # Others wait for the body before they tell that it is too large.
+    body = b"" if attacked.is_ours else b"a" * 65537
+    assert attacked.probe(raw + body).status == 413
     chunked = raw_request("/_cps/agent/token", "Transfer-Encoding: chunked", method="POST")
-    assert attacked.probe(chunked + b"10001\r\n" + b"a" * 0x10001 + b"\r\n").status == 413
+    end = b"" if attacked.is_ours else b"0\r\n\r\n"
+    assert attacked.probe(chunked + b"10001\r\n" + b"a" * 0x10001 + b"\r\n" + end).status == 413

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
 
 import uvloop
 
@@ -26,6 +26,7 @@ from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.settings_edge import EdgeSettings
 from tests.support.nginx import nginx_program
+from tests.support.proxies import ProxyName, for_proxy, running_proxy
 from tests.support.relay import (
     HOST,
     FakeSigner,
@@ -39,6 +40,17 @@ from tests.support.serving import free_port
 
 EngineName = Literal["embedded", "nginx"]
 ENGINES: tuple[EngineName, ...] = ("embedded", "nginx")
+FrontName = (
+    EngineName | Literal["own nginx", "own haproxy", "own caddy", "own traefik", "own envoy"]
+)
+"""What may stand in front: an engine of ours, or the proxy of a site."""
+OWN_PROXIES: tuple[FrontName, ...] = (
+    "own nginx",
+    "own haproxy",
+    "own caddy",
+    "own traefik",
+    "own envoy",
+)
 START_SECONDS = 10
 
 
@@ -128,7 +140,7 @@ def running_nginx(
 
 
 def portal_and_engine(
-    engine: EngineName,
+    engine: FrontName,
     folder: Path,
     portal: RawServer,
     *,
@@ -149,11 +161,22 @@ def portal_and_engine(
             control.on_socket(folder / "control.sock") as control_socket,
         ):
             settings = relay_settings(folder, upstream=upstream, **limits)
-            with (
-                running_relay(settings, control_socket)
-                if engine == "embedded"
-                else running_nginx(for_nginx(settings, **edge), folder, control_socket)
-            ) as relay:
+            with _running(engine, settings, folder, control_socket, edge) as relay:
                 yield relay
 
     return running()
+
+
+def _running(
+    engine: FrontName,
+    settings: Settings,
+    folder: Path,
+    control_socket: Path,
+    edge: Mapping[str, object],
+) -> AbstractContextManager[RunningRelay]:
+    if engine == "embedded":
+        return running_relay(settings, control_socket)
+    if engine == "nginx":
+        return running_nginx(for_nginx(settings, **edge), folder, control_socket)
+    name = cast("ProxyName", engine.removeprefix("own "))
+    return running_proxy(name, for_proxy(settings, **edge), folder, control_socket)

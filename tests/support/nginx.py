@@ -40,6 +40,7 @@ def site(folder: Path, **changes: object) -> Site:
         "authorities": None,
         "verdict_socket": folder / "verdict.sock",
         "control_socket": folder / "control.sock",
+        "client_field": "X-CPS-Client",
         "relay_socket": folder / "relay.sock",
         "connections": 256,
         "refusal_log": "/dev/stdout",

@@ -1,6 +1,5 @@
 """The configuration of nginx, written from the settings into one template."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -8,11 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.edge.forward import IDLE_CONNECTION_SECONDS, STALL_SECONDS
-from gateway.edge.headers import CLIENT_HEADER
 from gateway.edge.nginx.fields import passed_fields, variable_of
 from gateway.edge.nginx.notices import notice_locations, notice_texts, quoted
 from gateway.edge.pages import CHALLENGE, OwnPages
 from gateway.edge.relay import CONTROL_BODY_SECONDS, MAX_CONTROL_BODY, METHODS
+from gateway.edge.templates import fill
 from gateway.edge.verdict import (
     DOOR_FIELD,
     IDENTITY_FIELDS,
@@ -36,7 +35,6 @@ VERDICT_SECONDS = 3
 VERDICTS_FOLDER = "verdicts"
 
 _VALUES_AT_A_TIME = 40
-_PLACE = re.compile(r"<<([a-z_]+)>>")
 _SLACK_SECONDS = 60
 # One percent-encoded byte that has one reading: no dot, slash, backslash, percent sign, `;`, `#` or
 # control character that another decoder would find.
@@ -79,6 +77,8 @@ class Site:
     """From whom the portal's certificate may come, where it has one."""
     verdict_socket: Path
     control_socket: Path
+    client_field: str
+    """Tells who listens there the browser's address."""
     relay_socket: Path
     connections: int
     """Connections of one worker, of all kinds."""
@@ -94,7 +94,7 @@ def write_configuration(site: Site, settings: Settings) -> str:
     :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
     """
     values = {**_process_values(site, settings), "site": write_site(site, settings)}
-    return _fill(_template("nginx.conf"), values)
+    return fill(_template("nginx.conf"), values)
 
 
 def write_site(site: Site, settings: Settings) -> str:
@@ -102,25 +102,12 @@ def write_site(site: Site, settings: Settings) -> str:
 
     :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
     """
-    return _fill(_template("site.conf"), _site_values(site, settings))
+    return fill(_template("site.conf"), _site_values(site, settings))
 
 
 def _template(name: str) -> str:
     place = resources.files("gateway.edge.nginx").joinpath("templates", name)
     return place.read_text(encoding="utf-8")
-
-
-def _fill(template: str, values: dict[str, str]) -> str:
-    unused = set(values)
-
-    def value(place: re.Match[str]) -> str:
-        unused.discard(place[1])
-        return values[place[1]]
-
-    text = _PLACE.sub(value, template)
-    if unused:
-        raise ValueError(f"no place for {', '.join(sorted(unused))}")
-    return text
 
 
 def _process_values(site: Site, settings: Settings) -> dict[str, str]:
@@ -200,7 +187,7 @@ def _site_values(site: Site, settings: Settings) -> dict[str, str]:
         ),
         "control_body_bytes": str(MAX_CONTROL_BODY),
         "control_body_seconds": str(CONTROL_BODY_SECONDS),
-        "client_field": CLIENT_HEADER,
+        "client_field": site.client_field,
         "policy": POLICY,
         "session_field": SESSION_FIELD.decode(),
         "door_field": DOOR_FIELD.decode(),

@@ -6,18 +6,19 @@ import re
 import resource
 import shutil
 import socket
-import ssl
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.edge.embedded import RelayBehindNginx, tls_context
+from gateway.edge.headers import CLIENT_HEADER
 from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.config import write_configuration as write
 from gateway.edge.nginx.process import NginxProcess
 from gateway.edge.nginx.program import find_program
 from gateway.edge.nginx.rehearsal import rehearse
 from gateway.edge.relay import Relay
+from gateway.edge.system_authorities import system_authorities
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 
@@ -152,9 +153,10 @@ def site_of(
         ),
         portal=f"{_host_of(upstream.hostname or '')}:{upstream.port or (443 if is_https else 80)}",
         portal_tls=upstream.hostname if is_https else None,
-        authorities=_system_authorities() if is_https else None,
+        authorities=system_authorities() if is_https else None,
         verdict_socket=verdict_socket,
         control_socket=control_socket,
+        client_field=CLIENT_HEADER,
         relay_socket=relay_socket,
         connections=_connections(),
         # Its workers would be somebody's who cannot enter the folder; root's they are only where
@@ -179,19 +181,6 @@ def is_in_memory(folder: Path) -> bool:
 
 def _host_of(name: str) -> str:
     return f"[{name}]" if ":" in name else name
-
-
-def _system_authorities() -> Path:
-    """Return the file with the authorities that this system trusts.
-
-    :raises ConfigurationError: where there is none.
-    """
-    paths = ssl.get_default_verify_paths()
-    for name in (paths.cafile, paths.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt"):
-        if name and Path(name).is_file():
-            return Path(name)
-    reason = "https wants a file with the system's authorities, and there is none"
-    raise ConfigurationError("settings", "portal.upstream", reason)
 
 
 def _connections() -> int:

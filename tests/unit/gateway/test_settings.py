@@ -18,8 +18,8 @@ from tests.support.settings_files import MINIMAL, faults, settings_folder, with_
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
-ONLY_ALONE = {"audit.journal", "audit.syslog"}
-"""Settings that another one excludes; tests/unit/gateway/test_settings_operation.py gives them."""
+ONLY_ALONE = {"audit.journal", "audit.syslog", "edge.proxy_group"}
+"""Settings that another one excludes; test_settings_operation.py and _edge.py give them."""
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Configurations for the proxy that a site has already: what it asks, passes on and takes away."""
