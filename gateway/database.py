@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -78,11 +79,24 @@ _SCHEMA = (
     "CREATE INDEX ended_unrecorded ON ended (id) WHERE recorded = 0",
     "CREATE INDEX ended_by_age ON ended (ended_at)",
     "CREATE INDEX ended_by_key ON ended (key)",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 Value = bytes | str | int | None
 """What a column holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The tables of one kind of database."""
+
+    version: int
+    """Rises with every change; a database of another version is refused."""
+    statements: Sequence[str]
+    """What makes the tables."""
+
+
+GATEWAY_SCHEMA = Schema(version=SCHEMA_VERSION, statements=_SCHEMA)
+"""Sessions and login attempts."""
 
 
 class _ThreadConnection:
@@ -110,12 +124,20 @@ class Database:
 
     :param path: made with mode 0600 where it is missing.
     :param busy_seconds: longest wait for the lock of another process, seconds.
+    :param schema: the tables it has, made where the file is new.
     :raises ConfigurationError: for a file that other users can open, or of another version.
     :raises StoreUnavailableError: for a file that SQLite cannot use.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        schema: Schema = GATEWAY_SCHEMA,
+    ) -> None:
         self._path = path
+        self._schema = schema
         self._busy_seconds = busy_seconds
         self._process = os.getpid()
         self._local = threading.local()
@@ -255,10 +277,11 @@ class Database:
     def _require_schema(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            for statement in _SCHEMA:
+            for statement in self._schema.statements:
                 connection.execute(statement)
-        elif version != SCHEMA_VERSION:
-            reason = f"is of version {version}, this gateway wants {SCHEMA_VERSION}"
+            connection.execute(f"PRAGMA user_version = {self._schema.version}")
+        elif version != self._schema.version:
+            reason = f"is of version {version}, this gateway wants {self._schema.version}"
             raise ConfigurationError(str(self._path), "(file)", reason)
 
     @contextmanager

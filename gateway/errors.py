@@ -109,6 +109,7 @@ HTTP_STATUS: Mapping[ErrorCode, int] = MappingProxyType(
         ErrorCode.REQUEST_TOO_LARGE: 413,
         ErrorCode.TOO_MANY_REQUESTS: 429,
         ErrorCode.SESSION_REQUIRED: 401,
+        ErrorCode.STEP_UP_REQUIRED: 401,
         ErrorCode.STORE_UNAVAILABLE: 503,
         ErrorCode.UPSTREAM_UNAVAILABLE: 502,
         ErrorCode.UPSTREAM_TIMEOUT: 504,

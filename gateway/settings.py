@@ -329,7 +329,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         has_tls=listen.tls_certificate is not None,
         has_own_runtime_dir=settings.runtime_dir != settings.state_dir,
     )
-    yield from guard_contradictions(settings.guard)
+    yield from guard_contradictions(settings.guard, engine=settings.edge.engine)
     if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
         yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
 

@@ -189,8 +189,13 @@ class JournalSettings(_Table):
     """How long entries are kept, days, 180 to 1095, default 365."""
 
 
-def guard_contradictions(guard: GuardSettings) -> Iterator[tuple[str, str]]:
-    """Name each setting, good alone, that does not fit the others."""
+def guard_contradictions(guard: GuardSettings, *, engine: str) -> Iterator[tuple[str, str]]:
+    """Name each setting, good alone, that does not fit the others.
+
+    :param engine: ``edge.engine``.
+    """
+    if guard.routes and engine == "external":
+        yield "guard.routes", "wants an engine through which the requests pass"
     names = [route.name for route in guard.routes]
     for number, name in enumerate(names):
         if name in names[:number]:

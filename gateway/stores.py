@@ -7,6 +7,11 @@ from pathlib import Path
 
 from gateway.database import Database
 from gateway.errors import ConfigurationError
+from gateway.guard.redis import RedisGuardStore
+from gateway.guard.sqlite import DATABASE_FILE as GUARD_FILE
+from gateway.guard.sqlite import SCHEMA as GUARD_SCHEMA
+from gateway.guard.sqlite import SQLiteGuardStore
+from gateway.guard.store import GuardStore
 from gateway.login.challenge import ChallengeStore
 from gateway.login.redis import RedisChallengeStore
 from gateway.login.sqlite import SQLiteChallengeStore
@@ -31,6 +36,8 @@ class Stores:
     sessions: SessionStore
     close: Callable[[], None]
     """Close the connections; the stores answer nothing afterwards."""
+    open_guard: Callable[[], GuardStore]
+    """Open what the guard remembers; not opened before, since few programs want it."""
     make_counters: MakeCounters | None = None
     """Counters that all processes share; ``None`` where each counts by itself."""
 
@@ -53,14 +60,21 @@ def open_stores(settings: Settings, *, wait_seconds: float | None = None) -> Sto
             challenges=SQLiteChallengeStore(database, settings.login),
             sessions=SQLiteSessionStore(database, settings.session),
             close=database.close,
+            open_guard=partial(_sqlite_guard, settings.state_dir / GUARD_FILE, wait),
         )
     server = _redis_server(settings.store, settings.portal.origin, wait)
     return Stores(
         challenges=RedisChallengeStore(server, settings.login),
         sessions=RedisSessionStore(server, settings.session),
         close=server.close,
+        open_guard=partial(RedisGuardStore, server),
         make_counters=partial(RedisCounters, server=server),
     )
+
+
+def _sqlite_guard(path: Path, wait_seconds: float) -> GuardStore:
+    """Open the guard's own file; closed with the process."""
+    return SQLiteGuardStore(Database(path, busy_seconds=wait_seconds, schema=GUARD_SCHEMA))
 
 
 def _redis_server(store: StoreSettings, origin: str, wait_seconds: float) -> RedisServer:

@@ -64,6 +64,7 @@ class ErrorCode(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     TOO_MANY_REQUESTS = "too_many_requests"
     SESSION_REQUIRED = "session_required"
+    STEP_UP_REQUIRED = "step_up_required"
     STORE_UNAVAILABLE = "store_unavailable"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     UPSTREAM_TIMEOUT = "upstream_timeout"

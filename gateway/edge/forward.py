@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
@@ -25,6 +26,10 @@ IDLE_CONNECTION_SECONDS = 10
 """Time for which a connection to the portal is kept for the next request."""
 STALL_SECONDS = 60
 """Longest time for which a browser may take nothing of an answer."""
+
+BeforeAnswer = Callable[[int], Awaitable[None]]
+"""Called with an answer's status before its first byte goes to the browser; may refuse it."""
+
 _PIECE_BYTES = 65536
 _EVENT_STREAM = "text/event-stream"
 
@@ -124,11 +129,14 @@ class Backend:
         target: str,
         fields: Fields,
         body: RequestBody | bytes | None,
+        *,
+        before: BeforeAnswer | None = None,
     ) -> web.StreamResponse:
         """Pass *request* on and its answer back, and return the answer.
 
         :param target: a canonical request target.
         :param fields: what may pass of the request's header, with what the gateway adds.
+        :param before: what is done before the answer begins.
         :raises RefusedRequestError: for a body that broke off before the answer began.
         :raises UpstreamError: where the server fails before the answer began.
         :raises ConnectionError: where it fails later; the browser's connection is cut, so that
@@ -137,6 +145,8 @@ class Backend:
         upstream = await self.ask(request.method, target, fields, body)
         try:
             response = self._head(upstream)
+            if before is not None:
+                await before(upstream.status)
             _lift_read_limit(upstream)
             await self._pass_back(request, response, upstream)
         finally:

@@ -20,7 +20,7 @@ from cps.authtoken.codes import ErrorCode
 from gateway.clock import Clock
 from gateway.edge.body import RequestBody
 from gateway.edge.feed import EndFeed
-from gateway.edge.forward import Backend
+from gateway.edge.forward import Backend, BeforeAnswer
 from gateway.edge.headers import Fields, control_plane_fields, portal_fields, values_of
 from gateway.edge.notices import (
     BODY_TOO_SLOW,
@@ -35,6 +35,7 @@ from gateway.edge.notices import (
     PORTAL_TIMEOUT,
     PORTAL_UNAVAILABLE,
     SESSION_REQUIRED,
+    STEP_UP,
     Notice,
     RefusedRequestError,
 )
@@ -42,6 +43,7 @@ from gateway.edge.pages import OwnPages, is_navigation
 from gateway.edge.peer import PeerOf, peer_of_connection
 from gateway.edge.streams import OpenStreams
 from gateway.edge.target import CONTROL_PATH, INTERNAL_PATH, Target, read_target, require_host
+from gateway.edge.watch import Watch, Watched
 from gateway.edge.websocket import pass_websocket, require_handshake
 from gateway.errors import (
     LoginRejectedError,
@@ -49,6 +51,7 @@ from gateway.errors import (
     StoreUnavailableError,
     UpstreamError,
 )
+from gateway.guard.routes import Match
 from gateway.incident import new_incident
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash, read_cookie
 from gateway.session.model import Session, SessionStore
@@ -82,6 +85,7 @@ def create_relay(
     signer: Signer,
     control_socket: Path,
     peer_of: PeerOf = peer_of_connection,
+    watch: Watch | None = None,
     kind: type["Relay"] | None = None,
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
@@ -91,6 +95,7 @@ def create_relay(
 
     :param control_socket: the Unix socket on which the control plane listens.
     :param peer_of: tells the address of a request's browser.
+    :param watch: what watches the sensitive routes, ``None`` where there are none.
     :param kind: a relay that does more; default: the plain one.
     """
     return (kind or Relay)(
@@ -101,6 +106,7 @@ def create_relay(
         portal=Backend.portal(settings.portal, settings.limits),
         control_plane=Backend.control_plane(control_socket, settings.limits),
         peer_of=peer_of,
+        watch=watch,
     )
 
 
@@ -117,8 +123,10 @@ class Relay:
         portal: Backend,
         control_plane: Backend,
         peer_of: PeerOf,
+        watch: Watch | None = None,
     ) -> None:
         self._peer_of = peer_of
+        self._watch = watch
         self._limits = settings.limits
         self._clock = clock
         self._sessions = sessions
@@ -138,12 +146,17 @@ class Relay:
 
     async def watch(self) -> None:
         """Cut the answers to sessions that end, until cancelled; must run while requests come."""
-        await self._feed.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed.run())
+            if self._watch is not None:
+                group.create_task(self._watch.run())
 
     async def close(self) -> None:
         """Close the connections to portal and control plane."""
         await self._portal.close()
         await self._control_plane.close()
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer *request*, whatever it is.
@@ -207,9 +220,12 @@ class Relay:
         connection = request.transport
         if connection is None:
             raise ConnectionError("browser is gone")
+        match = None if self._watch is None else self._watch.match(request.method, target)
         # Nothing is awaited between the look-up and here, so an end cannot slip through.
         with self._streams.held(session.key, connection):
-            return await self._ask_portal(request, target, session)
+            if self._watch is None or match is None:
+                return await self._ask_portal(request, target, session)
+            return await self._ask_watched(self._watch, match, request, target, session)
 
     def _require_sane_head(self, request: web.BaseRequest, method: str) -> None:
         if request.version != HttpVersion11:
@@ -268,8 +284,31 @@ class Relay:
         except TimeoutError as exc:
             raise RefusedRequestError(BODY_TOO_SLOW, "body to the control plane too slow") from exc
 
+    async def _ask_watched(
+        self,
+        watch: Watch,
+        match: Match,
+        request: web.BaseRequest,
+        target: Target,
+        session: Session,
+    ) -> web.StreamResponse:
+        """Pass a sensitive request on, where the guard lets it; a person may be led to the card."""
+        client = self._peer_of(request)
+        try:
+            async with watch.watched(request, match, session, client=client) as watched:
+                return await self._ask_portal(request, target, session, watched)
+        except RefusedRequestError as exc:
+            may_be_led = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+            if exc.notice is STEP_UP and may_be_led and is_navigation(request):
+                return self.pages.to_login(await self._enter(target))
+            raise
+
     async def _ask_portal(
-        self, request: web.BaseRequest, target: Target, session: Session
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        session: Session,
+        watched: Watched | None = None,
     ) -> web.StreamResponse:
         fields = portal_fields(
             request.raw_headers,
@@ -280,12 +319,22 @@ class Relay:
             peer=self._peer_of(request),
         )
         if hdrs.UPGRADE in request.headers:
-            return await pass_websocket(request, self._portal, target.raw, fields)
+            return await pass_websocket(
+                request, self._portal, target.raw, fields, before=_before(watched)
+            )
+        if watched is not None and watched.body is not None:
+            return await self._portal.forward(
+                request, target.raw, fields, watched.body, before=_before(watched)
+            )
         body = RequestBody(request, limit=self._limits.body_bytes)
         if body.exists and request.content_length is not None:
             fields.append((hdrs.CONTENT_LENGTH, str(request.content_length)))
         return await self._portal.forward(
-            request, target.raw, fields, body if body.exists else None
+            request,
+            target.raw,
+            fields,
+            body if body.exists else None,
+            before=_before(watched),
         )
 
     async def _show_the_door(
@@ -330,6 +379,11 @@ def _level(notice: Notice) -> int:
         return logging.DEBUG
     # What the portal or a part of the gateway cannot do is the operator's to mend.
     return logging.WARNING if notice.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+
+
+def _before(watched: Watched | None) -> BeforeAnswer | None:
+    """Return what is done before an answer's first byte."""
+    return None if watched is None else watched.answer
 
 
 async def _read_small(answer: aiohttp.ClientResponse) -> bytes:

@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
-from gateway.edge.forward import Backend
+from gateway.edge.forward import Backend, BeforeAnswer
 from gateway.edge.headers import Fields, without_handshake
 from gateway.edge.notices import FORBIDDEN, MALFORMED, RefusedRequestError
 
@@ -47,7 +48,12 @@ def require_handshake(request: web.BaseRequest, *, origin: str) -> None:
 
 
 async def pass_websocket(
-    request: web.BaseRequest, backend: Backend, target: str, fields: Fields
+    request: web.BaseRequest,
+    backend: Backend,
+    target: str,
+    fields: Fields,
+    *,
+    before: BeforeAnswer | None = None,
 ) -> web.StreamResponse:
     """Open the same WebSocket on *backend* and pass messages both ways until one side ends.
 
@@ -55,6 +61,7 @@ async def pass_websocket(
 
     :param target: a canonical request target.
     :param fields: what may pass of the request's header, with what the gateway adds.
+    :param before: what is done before the browser hears that it is open.
     :raises UpstreamError: where the backend does not open it.
     """
     offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
@@ -72,6 +79,8 @@ async def pass_websocket(
         max_msg_size=MAX_MESSAGE_BYTES,
     )
     try:
+        if before is not None:
+            await before(HTTPStatus.SWITCHING_PROTOCOLS)
         await browser.prepare(request)
         code, reason = await _first_end(browser, upstream)
         # The portal first: with the browser's connection this task ends too.

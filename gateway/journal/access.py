@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -37,6 +38,16 @@ class Access:
     """The portal's own name of the record, ``None`` where the request names none."""
 
 
+def normalised(record: str) -> str:
+    """Return the one spelling of a record's name that is counted and written.
+
+    A portal may read numbers with spaces or zeros in front of them, and names in small or capital
+    letters, as the same; then they must not be found under another name, or counted twice.
+    """
+    text = "".join(unicodedata.normalize("NFKC", record).casefold().split())
+    return (text.lstrip("0") or "0") if text.isascii() and text.isdecimal() else text
+
+
 class RecordNames:
     """How the journal names records."""
 
@@ -46,18 +57,18 @@ class RecordNames:
 
     def hashed(self, record: str) -> str:
         """Return the name that nobody can turn back without the key."""
-        return f"h:{self._key.record_hash(record)}"
+        return f"h:{self._key.record_hash(normalised(record))}"
 
     def name(self, record: str) -> str:
         """Return the name that is written into new lines."""
-        if self._mode == "plain" and len(record) <= MAX_TEXT_CHARS - 2:
-            return f"p:{record}"
+        if self._mode == "plain" and len(normalised(record)) <= MAX_TEXT_CHARS - 2:
+            return f"p:{normalised(record)}"
         # Also what is too long for a line: cut, two records could have one name.
         return self.hashed(record)
 
     def all_names(self, record: str) -> tuple[str, str]:
         """Return every name that *record* may have, whatever the setting was."""
-        return self.hashed(record), f"p:{record}"
+        return self.hashed(record), f"p:{normalised(record)}"
 
 
 class AccessJournal:

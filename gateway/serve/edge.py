@@ -3,6 +3,7 @@
 import sys
 
 from gateway.assertion import AssertionSigner
+from gateway.audit import open_audit
 from gateway.clock import system_clock
 from gateway.edge.embedded import (
     MAX_CONNECTIONS,
@@ -17,6 +18,7 @@ from gateway.edge.peer import peer_named_by_front, peer_of_connection
 from gateway.edge.relay import create_relay
 from gateway.serve.places import Places
 from gateway.serve.process import STORE_SECONDS, run_process
+from gateway.serve.watch import open_watch
 from gateway.settings import Settings
 from gateway.stores import open_stores
 
@@ -32,10 +34,18 @@ def main() -> int:
 
 def _build(settings: Settings) -> Engine:
     places, engine = Places.of(settings), settings.edge.engine
+    stores = open_stores(settings, wait_seconds=STORE_SECONDS)
     relay = create_relay(
         settings=settings,
         clock=system_clock,
-        sessions=open_stores(settings, wait_seconds=STORE_SECONDS).sessions,
+        sessions=stores.sessions,
+        watch=open_watch(
+            settings,
+            sessions=stores.sessions,
+            open_guard=stores.open_guard,
+            audit=open_audit(settings, system_clock),
+            clock=system_clock,
+        ),
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

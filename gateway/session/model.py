@@ -24,6 +24,8 @@ class EndReason(StrEnum):
     """The card left its reader, or the reader or its service went away."""
     AGENT_ENDED = "agent_ended"
     SCREEN_LOCKED = "screen_locked"
+    GUARD = "guard"
+    """It did what nobody does in the course of ordinary work."""
     PRESENCE_LOST = "presence_lost"
     """Nothing was heard of the card for too long."""
 

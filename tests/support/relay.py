@@ -22,6 +22,7 @@ from cps.authtoken.jwk import AgentKey
 from gateway.clock import Clock, system_clock
 from gateway.edge.embedded import EmbeddedEngine
 from gateway.edge.relay import Signer, create_relay
+from gateway.edge.watch import Watch
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash
 from gateway.session.memory import MemorySessionStore
@@ -388,8 +389,12 @@ def running_relay(
     *,
     clock: Clock = system_clock,
     signer: Signer | None = None,
+    open_watch: Callable[[SessionStore], Watch | None] = lambda _: None,
 ) -> Iterator[RunningRelay]:
-    """Run the real engine on uvloop in a thread until the block ends."""
+    """Run the real engine on uvloop in a thread until the block ends.
+
+    :param open_watch: makes what watches sensitive routes, in the event loop.
+    """
     store = sessions or MemorySessionStore(settings.session)
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -401,6 +406,7 @@ def running_relay(
             sessions=store,
             signer=signer or FakeSigner(),
             control_socket=control_socket,
+            watch=open_watch(store),
         )
         engine = EmbeddedEngine(relay, listen=settings.listen, limits=settings.limits)
         await engine.start()

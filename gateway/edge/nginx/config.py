@@ -23,6 +23,7 @@ from gateway.edge.verdict import (
 from gateway.edge.verdict_cache import LEVELS, cache_key
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.settings import PortalSettings, Settings
+from gateway.settings_guard import RouteSettings
 
 HEADER_SECONDS = 15
 """Time for a request's head."""
@@ -145,7 +146,7 @@ def _site_values(site: Site, settings: Settings) -> dict[str, str]:
         "value_maps": "\n".join(_value_maps(("Authorization", "Cookie", *names))),
         "too_many_cookie_bytes": str(limits.cookie_bytes + 1),
         "own_cookies": f"{SESSION_COOKIE}|{LOGIN_COOKIE}",
-        "relayed_paths": "\n".join(_relayed_paths(edge.relayed_paths)),
+        "relayed_paths": "\n".join(_relayed_paths(edge.relayed_paths, settings.guard.routes)),
         "let_in": LET_IN,
         "let_in_variable": LET_IN_FIELD.lower().replace("-", "_"),
         "session_cookie": SESSION_COOKIE,
@@ -221,12 +222,22 @@ def _value_maps(names: Iterable[str]) -> Iterator[str]:
         yield "    }"
 
 
-def _relayed_paths(paths: Iterable[str]) -> Iterator[str]:
+def _relayed_paths(paths: Iterable[str], routes: Iterable[RouteSettings]) -> Iterator[str]:
     yield "    map $uri $cps_by_relay_for_path {"
     yield "        default $cps_by_relay_for_place;"
     for path in paths:
         yield f'        "~^{_literal(path)}" path;'
+    for route in routes:
+        # What is sensitive goes through the relay, which counts and records it.
+        yield f'        "~*^{_pattern(route.path)}$" path;'
     yield "    }"
+
+
+def _pattern(path: str) -> str:
+    """Return a regular expression for what a sensitive route's path means."""
+    start = path.removesuffix("/**")
+    segments = ("[^/]+" if s in ("*", "{record}") else _literal(s) for s in start.split("/"))
+    return "/".join(segments) + ("/?" if start == path else "(?:/.*)?")
 
 
 def _listen(site: Site) -> Iterator[str]:

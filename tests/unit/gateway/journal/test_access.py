@@ -135,3 +135,28 @@ def test_two_long_records_have_two_names(place: ChainPlace) -> None:
     one, other = "x" * MAX_TEXT_CHARS + "1", "x" * MAX_TEXT_CHARS + "2"
     assert plain.name(one) != plain.name(other)
     assert len(plain.name(one)) <= MAX_TEXT_CHARS
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1 85 01 75 000 001", "1850175000001"),
+        ("00123", "123"),
+        ("ABC-7", "abc-7"),
+        ("１２３", "123"),
+        ("12\t3\n", "123"),
+        ("000", "0"),
+    ],
+    ids=["spaces", "zeros", "capitals", "wide digits", "other white space", "nothing but zeros"],
+)
+def test_spellings_that_a_portal_may_read_as_one_have_one_name(
+    place: ChainPlace, one: str, other: str
+) -> None:
+    for mode in ("hashed", "plain"):
+        names = RecordNames(place.key, "hashed" if mode == "hashed" else "plain")
+        assert names.name(one) == names.name(other)
+
+
+def test_other_records_have_other_names(place: ChainPlace) -> None:
+    names = RecordNames(place.key, "hashed")
+    assert len({names.name(record) for record in ("12-3", "1-23", "123", "1230", "a", "0a")}) == 6

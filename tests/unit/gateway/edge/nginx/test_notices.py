@@ -35,8 +35,8 @@ def test_a_text_stays_a_text(text: str, expected: str) -> None:
 def test_every_notice_of_the_relay_can_be_said() -> None:
     said = {notice.status for notice in (*PERSON_NOTICES.values(), *PROGRAM_NOTICES.values())}
     every = {each.status for each in vars(notices).values() if isinstance(each, Notice)}
-    # Only the relay looks at the origin of a WebSocket.
-    assert every - said == {HTTPStatus.FORBIDDEN}
+    # Only the relay looks at the origin of a WebSocket, and at sensitive requests.
+    assert every - said == {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 def test_pages_hold_the_incident_and_no_other_variable() -> None:
