@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import ssl
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from gateway.edge.sockets import protect_socket
 from gateway.errors import ConfigurationError
 from gateway.settings import LimitsSettings, ListenSettings
 
-MAX_CONNECTIONS = 2000
-"""Browsers' connections at a time; a further one is closed before anything is read from it."""
+MAX_CONNECTIONS = 16_384
+"""Browsers' connections at a time; a further one takes the place of the one that waits longest."""
 MAX_CONNECTIONS_OF_NGINX = 20_000
 """Connections of nginx at a time, one for each WebSocket or stream that is open."""
 MAX_FIELDS = 100
@@ -33,6 +34,7 @@ STOP_SECONDS = 3
 _BACKLOG = 512
 _CUT_SECONDS = 1
 _LINGER_SECONDS = 2
+_SPARE_DESCRIPTORS = 256
 _TLS_PROTOCOLS = ["http/1.1"]
 _log = logging.getLogger("gateway.edge")
 
@@ -230,18 +232,24 @@ def load_certificate(context: ssl.SSLContext, listen: ListenSettings) -> None:
 
 
 class _Protocols(web.Server):
-    """Makes a protocol for each connection, up to the limit."""
+    """Makes a protocol for each connection, up to the limit.
+
+    A connection beyond it takes the place of the one that has waited longest without a request, so
+    that whoever only holds connections keeps nobody out; where all are in use it is closed.
+    """
 
     def __init__(self, relay: Relay, limits: LimitsSettings, max_connections: int) -> None:
         super().__init__(
-            relay.handle,
+            self._answer,
             # A browser that goes away frees its connection to the portal at once.
             handler_cancellation=True,
         )
         self._relay = relay
         self._limits = limits
-        self._max_connections = max_connections
-        self._count = 0
+        self._max_connections = min(max_connections, _connections_allowed())
+        self._open: set[web.RequestHandler] = set()
+        # The connections on which no request is answered, longest first.
+        self._waiting: dict[web.RequestHandler, None] = {}
 
     def __call__(self) -> "_Protocol":
         return _Protocol(self, self._relay, self._limits)
@@ -254,15 +262,38 @@ class _Protocols(web.Server):
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._count += 1
-        if self._count > self._max_connections:
-            transport.abort()
+        self._open.add(handler)
+        self._waiting[handler] = None
+        if len(self._open) > self._max_connections:
+            # Where nobody else waits it is the new one.
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            if longest.transport is not None:
+                longest.transport.abort()
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         super().connection_lost(handler, exc)
-        self._count -= 1
+        self._open.discard(handler)
+        self._waiting.pop(handler, None)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        handler = request.protocol
+        self._waiting.pop(handler, None)
+        try:
+            return await self._relay.handle(request)
+        finally:
+            if handler in self._open:
+                self._waiting[handler] = None
+
+
+def _connections_allowed() -> int:
+    """Return for how many connections this process has files, with one to the portal for each."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS_OF_NGINX
+    return max(1, (soft - _SPARE_DESCRIPTORS) // 2)
 
 
 class _NoAccessLog(AbstractAccessLogger):

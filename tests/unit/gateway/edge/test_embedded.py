@@ -1,8 +1,10 @@
 """The engine: its server, its TLS and its limits."""
 
+import resource
 import ssl
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -144,18 +146,53 @@ def test_a_browser_that_sends_no_request_is_closed(
                 assert wire.rest() == b""
 
 
-def test_connections_past_the_limit_are_closed(
+def test_connections_that_only_wait_keep_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "MAX_CONNECTIONS", 3)
+    with portal_and_relay(tmp_path, RawServer(echo)) as relay, ExitStack() as stack:
+        first, second, third = (stack.enter_context(relay.wire()) for _ in range(3))
+        second.send(b"GET / HTTP/1.1\r\nHo")
+        # The second never asks; the first asks last, and so waits behind the third.
+        for wire in (third, first):
+            wire.send(raw_request("/"))
+            assert wire.response().status == 401
+        for _ in range(20):
+            assert relay.ask(raw_request("/")).status == 401
+        assert second.rest() == b""
+        fourth, fifth = (stack.enter_context(relay.wire()) for _ in range(2))
+        assert third.rest() == b""
+        for wire in (first, fourth, fifth):
+            wire.send(raw_request("/"))
+            assert wire.response().status == 401
+
+
+def test_connections_in_use_are_kept_and_those_past_the_limit_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "MAX_CONNECTIONS", 2)
-    with portal_and_relay(tmp_path, RawServer(echo)) as relay:
-        with relay.wire() as one, relay.wire() as two:
-            for wire in (one, two):
-                wire.send(raw_request("/"))
-                assert wire.response().status == 401
-            with relay.wire() as third:
-                assert third.rest() == b""
-        assert relay.ask(raw_request("/")).status == 401
+    done = threading.Event()
+
+    def slow(wire: Wire) -> None:
+        wire.request()
+        done.wait(5)
+        wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    portal = RawServer(slow)
+    with portal_and_relay(tmp_path, portal) as relay, relay.wire() as one, relay.wire() as two:
+        for wire in (one, two):
+            wire.send(raw_request("/", cookie=relay.log_in()))
+        while len(portal.received) < 2:
+            time.sleep(0.01)
+        with relay.wire() as third:
+            assert third.rest() == b""
+        done.set()
+        assert [wire.response().status for wire in (one, two)] == [204, 204]
+
+
+def test_connections_are_fewer_than_the_files_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1256, 4096))
+    assert embedded._connections_allowed() == 500
 
 
 def test_stopping_lets_an_answer_end(tmp_path: Path) -> None:
