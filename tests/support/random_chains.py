@@ -198,6 +198,12 @@ def _no_key_identifier(draft: Draft) -> None:
     draft.any_below().extensions.pop(draft.random.choice(oids), None)
 
 
+def _other_key_identifier(draft: Draft) -> None:
+    """Name another key than the one that signed, or the same one after all."""
+    key = pki.key(f"chain {draft.random.randrange(KEYS)}").public_key()
+    draft.any_below().set(x509.AuthorityKeyIdentifier.from_issuer_public_key(key))
+
+
 def _unknown(draft: Draft) -> None:
     draft.any_below().set(UNKNOWN, critical=draft.random.random() < 0.7)
 
@@ -309,6 +315,7 @@ TWISTS: Mapping[str, Callable[[Draft], None]] = {
     "no keyCertSign": _no_cert_sign,
     "no keyUsage": _no_key_usage,
     "no key identifier": _no_key_identifier,
+    "other key identifier": _other_key_identifier,
     "unknown extension": _unknown,
     "renewal": _self_issued,
     "policies": _policies,
