@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.operator.audit_commands import add_audit_command, run_audit
+from gateway.operator.guard_commands import add_guard_command, run_guard
 from gateway.operator.health_command import run_health
 from gateway.operator.key_commands import list_keys, rotate_keys
 from gateway.operator.render_command import add_render_command, run_render
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _keys(options)
         if options.command == "audit":
             return run_audit(options)
+        if options.command == "guard":
+            return run_guard(options, system_clock)
         if options.command == "trust":
             return run_trust(options, system_clock())
         if options.command == "render":
@@ -94,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
     add_sessions_command(commands.add_parser("sessions", help="who is in, and their end"))
     add_audit_command(commands.add_parser("audit", help="the journal: check it, ask it"))
+    add_guard_command(commands.add_parser("guard", help="whom the guard keeps out"))
     add_trust_command(commands.add_parser("trust", help="the authorities and revocation data"))
     return parser
 

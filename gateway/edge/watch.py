@@ -31,9 +31,7 @@ from gateway.guard.routes import (
 )
 from gateway.journal.access import Access, AccessJournal
 from gateway.session.model import Session
-
-SESSION_NAME_CHARACTERS = 16
-"""How much of a session's key names it, as in the audit log."""
+from gateway.session.recorder import session_name
 
 _NOTICES = MappingProxyType(
     {
@@ -133,7 +131,7 @@ class Watch:
         access = Access(
             who=session.identity.national_id,
             card=session.identity.card_number,
-            session=session.key.hex()[:SESSION_NAME_CHARACTERS],
+            session=session_name(session.key),
             client=client,
             route=match.route.name,
             method=request.method,

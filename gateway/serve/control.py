@@ -27,10 +27,12 @@ from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.places import Places
 from gateway.settings import Settings
-from gateway.stores import open_stores
+from gateway.stores import Stores, open_stores
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
 from gateway.web.app import create_app
+from gateway.web.blocked import UnblockedVerifier
+from gateway.web.parts import Verifier
 
 THREADS = 8
 """Requests answered at a time; each thread has its connection to the database."""
@@ -84,11 +86,15 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
         clock=clock,
         challenges=stores.challenges,
         sessions=stores.sessions,
-        verifier=LoginVerifier(
-            store,
-            RevocationLists.of(settings, store, now),
-            AccessRules.of(settings.login),
-            settings.portal.origin,
+        verifier=_unblocked(
+            LoginVerifier(
+                store,
+                RevocationLists.of(settings, store, now),
+                AccessRules.of(settings.login),
+                settings.portal.origin,
+            ),
+            settings,
+            stores,
         ),
         audit=open_audit(settings, clock, on_record=metrics.decision),
         make_counters=stores.make_counters,
@@ -97,6 +103,11 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),
     )
+
+
+def _unblocked(verifier: Verifier, settings: Settings, stores: Stores) -> Verifier:
+    """Return what decides, where there is a guard, on those whom it does not keep out."""
+    return UnblockedVerifier(verifier, stores.open_guard()) if settings.guard.routes else verifier
 
 
 def _load(settings: Settings, lifeline: Lifeline) -> Flask:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.database import Database
+from gateway.guard.redis import RedisGuardStore
+from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.login.redis import RedisChallengeStore
 from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.session.redis import RedisSessionStore
@@ -45,12 +47,16 @@ class StorePlace:
                 challenges=SQLiteChallengeStore(database, login),
                 sessions=SQLiteSessionStore(database, session),
                 close=database.close,
+                open_guard=lambda: SQLiteGuardStore(
+                    Database(self.folder / DATABASE_FILE, schema=SCHEMA)
+                ),
             )
         server = RedisProcess(self.folder).server(self.namespace)
         return Stores(
             challenges=RedisChallengeStore(server, login),
             sessions=RedisSessionStore(server, session),
             close=server.close,
+            open_guard=lambda: RedisGuardStore(server),
         )
 
 

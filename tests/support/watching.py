@@ -51,13 +51,21 @@ class WatchedPlace:
     """A folder with the settings, the guard's memory and the journal of a gateway."""
 
     def __init__(
-        self, folder: Path, guard: dict[str, object], journal: dict[str, object] | None = None
+        self,
+        folder: Path,
+        guard: dict[str, object],
+        journal: dict[str, object] | None = None,
+        **unchecked: object,
     ) -> None:
+        """Take the tables.
+
+        :param unchecked: further keys of the guard's, so that a test can be short of patience.
+        """
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.audit = ListedAudit()
         self._tables = {
-            "guard": GuardSettings.model_validate(guard),
+            "guard": GuardSettings.model_validate(guard).model_copy(update=unchecked),
             "journal": JournalSettings.model_validate(journal or {}),
         }
         self._store: GuardStore | None = None
