@@ -43,6 +43,8 @@ class WorkflowLimits:
     refusals: int = 3
     """So many refusals within *pause* make the agent refuse everything for a while."""
     pause: float = 60.0
+    second_tab: float = 1.0
+    """So long after the first tab a second one that waited for the same login is sent on."""
     stop: float = 2.0
     """What a sign-in under way gets to end, when the agent ends."""
 
@@ -92,6 +94,8 @@ class Workflow:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._running: _Running | None = None
+        self._handed_over: LoginRequest | None = None
+        """The last login of which a tab was given the way back, which holds the code."""
         self._refused_at: deque[float] = deque(maxlen=limits.refusals)
 
     def require_room(self, rid: str) -> None:
@@ -121,6 +125,8 @@ class Workflow:
         """
         running = self._running
         if running is None:
+            if request == self._handed_over:
+                return await self._after_the_first(request)
             running = self._start(request)
         elif running.request != request:
             raise RefusedRequestError(Refusal.BUSY)
@@ -151,7 +157,19 @@ class Workflow:
         if running.outcome is None:
             return running.stage
         self._forget(running)
+        if isinstance(running.outcome, CompletedSignIn):
+            if self._handed_over == running.request:
+                return await self._after_the_first(running.request)
+            self._handed_over = running.request
         return running.outcome
+
+    async def _after_the_first(self, request: LoginRequest) -> CompletedSignIn:
+        """Return the way on for the second tab of a double click: to the portal, without a code.
+
+        The code is good once, and on its way in the first tab; the portal is open soon after.
+        """
+        await asyncio.sleep(self._limits.second_tab)
+        return CompletedSignIn(redirect=f"{request.origin}/")
 
     def _start(self, request: LoginRequest) -> _Running:
         running = _Running(request=request)

@@ -133,6 +133,17 @@ def test_a_double_click_is_one_login(demo: Demo) -> None:
         assert context.pages == [page]
 
 
+def test_a_double_click_without_script_ends_at_the_portal_in_both_tabs(demo: Demo) -> None:
+    with chromium() as other, other_context(other, java_script_enabled=False) as context:
+        page = begin(context, demo)
+        opened: list[Page] = []
+        context.on("page", lambda tab: opened.append(tab))
+        with context.expect_event("page", lambda _: len(opened) == 2):
+            page.locator(AGENT_LINK).dblclick()
+        for tab in opened:
+            require_portal(tab, demo)
+
+
 def test_back_and_reload_after_the_login_lead_to_the_portal(demo: Demo) -> None:
     with chromium() as context:
         page = context.new_page()

@@ -30,7 +30,7 @@ from cps.simulator.image import CardImage
 from cps.simulator.terminal import SoftwareTerminal
 from tests.support import cards
 from tests.support.gateway_stub import ABORT, CLAIM, TERMS, TOKEN, GatewayStub, running_gateway
-from tests.unit.cps.agent.fakes import RID, FakePerson
+from tests.unit.cps.agent.fakes import OTHER_RID, RID, FakePerson
 from tests.unit.cps.agent.loopback import Browser, Response, running_agent
 
 PIN = cards.PIN.decode()
@@ -149,9 +149,9 @@ def test_no_log_and_no_page_of_a_run_holds_a_secret(
     bodies = ""
     with workstation(terminal, person, gateway, tls) as browser:
         # A login with one wrong PIN, then one that blocks the card, then one that is refused.
-        for _ in range(2):
+        for rid in (RID, OTHER_RID):
             while True:
-                response = browser.request(target=target(gateway))
+                response = browser.request(target=target(gateway).replace(RID, rid))
                 bodies += response.body
                 if "http-equiv" not in response.body:
                     break

@@ -74,13 +74,29 @@ def in_background(browser: Browser) -> Callable[[], Response]:
 
 def test_the_same_login_is_joined_and_done_once() -> None:
     sign_in = Steered()
-    with running_agent(sign_in) as browser:
+    with running_agent(sign_in, workflow=WorkflowLimits(second_tab=0.05)) as browser:
         answers = [in_background(browser), in_background(browser)]
         assert sign_in.begun.wait(TIMEOUT)
         # Answered after both were read, since it was sent after them.
         assert browser.request(target=OTHER_TARGET).status == 409
         sign_in.leave.set()
-        assert [answer().status for answer in answers] == [303, 303]
+        received = [answer() for answer in answers]
+        assert [answer.status for answer in received] == [303, 303]
+    assert sign_in.count == 1
+    # The code is good once: one tab carries it, the other one goes to the portal without.
+    with_code = [answer for answer in received if "?code=" in answer.headers["Location"]]
+    assert len(with_code) == 1
+    (without,) = [answer for answer in received if answer not in with_code]
+    assert without.headers["Location"] == "https://portal.example/"
+
+
+def test_a_tab_that_comes_too_late_is_led_to_the_portal_and_starts_nothing() -> None:
+    sign_in = Steered()
+    sign_in.leave.set()
+    with running_agent(sign_in, workflow=WorkflowLimits(second_tab=0.01)) as browser:
+        assert "?code=" in browser.request().headers["Location"]
+        for _ in range(2):
+            assert browser.request().headers["Location"] == "https://portal.example/"
     assert sign_in.count == 1
 
 
