@@ -20,6 +20,7 @@ from gateway.trust.rfc5280 import MAX_AUTHORITIES, PathInputs, require_valid_pat
 from gateway.trust.strength import RSA_SHA2, Strength
 from tests.support.path_building import candidate_paths
 from tests.support.shared import PROJECT
+from tests.support.suite_ocsp import answer_fault
 from tests.support.suite_revocation import check_revocation
 
 MAX_PATHS = 200
@@ -52,6 +53,8 @@ class Case:
     inter: tuple[bytes, ...]
     leaf: bytes
     crls: tuple[bytes, ...]
+    ocsps: tuple[bytes, ...]
+    """Where there are any, they are what is judged."""
     time: datetime
     eku: str
     policies: tuple[str, ...] | None
@@ -96,6 +99,7 @@ def _case(members: Mapping[str, Any], read: Callable[[Iterable[str]], tuple[byte
         inter=read(members["inter"]),
         leaf=read([members["leaf"]])[0],
         crls=read(members["crls"]),
+        ocsps=read(members.get("ocsps", ())),
         time=datetime.fromisoformat(members["time"] or ANY_TIME),
         eku=members.get("eku", "any"),
         policies=None if policies is None else tuple(policies),
@@ -111,6 +115,9 @@ def _case(members: Mapping[str, Any], read: Callable[[Iterable[str]], tuple[byte
 
 def fault(case: Case) -> str | None:
     """Return why the gateway's code refuses the case; ``None`` where it accepts."""
+    if case.ocsps:
+        (issuer,), (answer,) = case.trusted, case.ocsps
+        return answer_fault(answer, leaf=case.leaf, issuer=issuer, now=case.time)
     try:
         leaf = load_certificate(case.leaf)
     except ValueError as exc:
