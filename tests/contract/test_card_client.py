@@ -99,6 +99,47 @@ def test_a_certificate_of_another_length_is_read_as_well(
     assert certificate == cards.certificate_of(image, CERTIFICATE)
 
 
+# Cards that are not like every other one.
+
+
+def renamed(image: CardImage, old: str, new: str) -> CardImage:
+    """Return the card with another name for a file of its application, which its ODF says."""
+    old_path, new_path = bytes.fromhex(f"3F000001{old}"), bytes.fromhex(f"3F000001{new}")
+    for file in image.files:
+        if file.path == old_path:
+            file.path = new_path
+        elif file.content is not None:
+            file.content = file.content.replace(old_path, new_path)
+    return image
+
+
+@pytest.mark.parametrize("fid", ["7001", "7002", "7005"], ids=["PINs", "keys", "certificates"])
+def test_a_directory_is_found_wherever_it_is(
+    any_card_reader: CardReader, image: CardImage, fid: str
+) -> None:
+    card = open_card(any_card_reader.connect(renamed(image, fid, "7" + "7" + fid[2:])))
+
+    assert card.tries_left() == 3
+    assert card.sign(pin(), same_message).certificate == card.authentication_certificate()
+
+
+def test_a_key_is_found_whatever_its_number(any_card_reader: CardReader, image: CardImage) -> None:
+    public_key = cards.authentication_key().public_key()
+    (key,) = (each for each in image.keys if each.private_key.public_key() == public_key)
+    (directory,) = (file for file in image.files if file.path == bytes.fromhex("3F0000017002"))
+    assert directory.content is not None
+    # An INTEGER has a byte in front where its first bit is set.
+    number = b"\x00" * (key.reference >> 7) + bytes((key.reference,))
+    entry = b"\x02" + bytes((len(number),)) + number
+    assert directory.content.count(entry) == 1
+    key.reference += 5
+    directory.content = directory.content.replace(entry, entry[:-1] + bytes((key.reference,)))
+    card = open_card(any_card_reader.connect(image))
+
+    assert card.sign(pin(), same_message).certificate == card.authentication_certificate()
+    assert card.tries_left() == 3
+
+
 # What is kept between two logins.
 
 
