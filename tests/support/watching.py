@@ -47,6 +47,16 @@ class ListedAudit:
         return [event[name] for event in self.events if name in event]
 
 
+@dataclass
+class ListedAlarms:
+    """Keeps the alarms."""
+
+    sent: list[dict[str, FieldValue]] = field(default_factory=list)
+
+    def send(self, facts: dict[str, FieldValue]) -> None:
+        self.sent.append(facts)
+
+
 class WatchedPlace:
     """A folder with the settings, the guard's memory and the journal of a gateway."""
 
@@ -55,10 +65,12 @@ class WatchedPlace:
         folder: Path,
         guard: dict[str, object],
         journal: dict[str, object] | None = None,
+        store: GuardStore | None = None,
         **unchecked: object,
     ) -> None:
         """Take the tables.
 
+        :param store: what the guard remembers; default: an SQLite file in the folder.
         :param unchecked: further keys of the guard's, so that a test can be short of patience.
         """
         folder.mkdir(exist_ok=True)
@@ -68,7 +80,7 @@ class WatchedPlace:
             "guard": GuardSettings.model_validate(guard).model_copy(update=unchecked),
             "journal": JournalSettings.model_validate(journal or {}),
         }
-        self._store: GuardStore | None = None
+        self._store = store
 
     def settings(self, upstream: str) -> Settings:
         """Return the settings, whose files are not looked at."""

@@ -14,29 +14,18 @@ from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.journal.access import Access
 from gateway.journal.key import JournalKey
-from gateway.journal.line import FieldValue
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
 from gateway.settings_guard import GuardSettings, RouteSettings, RuleSettings
 from tests.support.relay import PERSON, new_agent_key
-from tests.support.watching import ListedAudit
+from tests.support.watching import ListedAlarms, ListedAudit
 
 NIGHT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 ROUTES = (
     RouteSettings(name="rights", path="/rights/{record}"),
     RouteSettings(name="export", path="/export"),
 )
-
-
-class ListedAlarms:
-    """Keeps the alarms."""
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, FieldValue]] = []
-
-    def send(self, facts: dict[str, FieldValue]) -> None:
-        self.sent.append(facts)
 
 
 class Watchman:
