@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cps import tlv
@@ -220,6 +220,7 @@ def test_an_entry_of_an_indirect_list_that_is_not_understood_spoils_it(
 @pytest.mark.parametrize(
     "reader", [packed, lambda raw: indirect_entries(x509.load_der_x509_crl(raw))]
 )
+@settings(deadline=1000)
 @given(at=st.integers(0, 9999), flip=st.integers(1, 255))
 def test_damage_is_refused_or_read_but_never_a_crash(
     reader: Callable[[bytes], object], at: int, flip: int
