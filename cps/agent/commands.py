@@ -55,6 +55,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         help="listen on this port alone, instead of the first free of 24951 to 24953; 0: any",
     )
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(metavar="ACTION")
+    opener = actions.add_parser(
+        "open", help="take over a login that a page opened as cps-login:…; the system calls this"
+    )
+    opener.add_argument("link", metavar="LINK")
+    opener.set_defaults(run=run_open)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,6 +87,25 @@ def run(options: argparse.Namespace) -> int:
         _say(str(exc))
         return MISUSED
     except (AgentError, CardError, OSError) as exc:
+        _say(str(exc))
+        return FAILED
+    return ENDED
+
+
+def run_open(options: argparse.Namespace) -> int:
+    """Hand a login over to this user's agent.
+
+    :returns: 0 once the browser was told, 1 where there is nothing to hand it to.
+    """
+    try:
+        # Only here: what the agent needs may be missing.
+        from cps.agent.handoff import open_link
+    except ModuleNotFoundError as exc:
+        _say(f"{exc.name} is not installed: pip install 'cps-gateway[workstation]'")
+        return FAILED
+    try:
+        open_link(options.link)
+    except (AgentError, OSError) as exc:
         _say(str(exc))
         return FAILED
     return ENDED

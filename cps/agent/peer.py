@@ -1,7 +1,8 @@
 """Whose socket is it? The one module that knows Linux.
 
-Elsewhere these facts are not looked up: :func:`peer_user` and :func:`port_holder` must then not be
-called, and an agent on a machine with several users at once rests on the other checks alone.
+Elsewhere these facts are not looked up: :func:`peer_user`, :func:`listener_user` and
+:func:`port_holder` must then not be called, and an agent on a machine with several users at once
+rests on the other checks alone.
 
 Source: Linux proc(5), /proc/net/tcp.
 """
@@ -39,6 +40,12 @@ def peer_user(client: tuple[str, int], server: tuple[str, int], *, proc: Path = 
         if row.state == _ESTABLISHED and (row.local, row.remote) == wanted:
             return row.user
     return None
+
+
+def listener_user(port: int, *, proc: Path = PROC) -> int | None:
+    """Return the user id of whoever listens on *port*, ``None`` where nobody or several do."""
+    users = {row.user for row in _rows(proc) if row.state == _LISTEN and row.local[1] == port}
+    return users.pop() if len(users) == 1 else None
 
 
 def port_holder(port: int, *, proc: Path = PROC) -> str:

@@ -87,6 +87,7 @@ def login_pages(parts: Parts) -> Blueprint:
                 "login.html",
                 rid=challenge.rid,
                 agent_urls=[(port, agent_url(port, challenge.rid, origin)) for port in AGENT_PORTS],
+                scheme_url=scheme_url(challenge.rid, origin),
                 seconds=max(0, int((challenge.expires_at - now).total_seconds())),
                 target=_target_url(origin, challenge.target),
                 target_id=target_id,
@@ -152,6 +153,17 @@ def agent_url(port: int, rid: str, origin: str) -> str:
     Source: docs/reference/protocol.md, "Browser to agent".
     """
     return f"http://127.0.0.1:{port}/v1/login?r={rid}&o={urlsplit(origin).netloc}"
+
+
+def scheme_url(rid: str, origin: str) -> str:
+    """Return the link that has the system hand a login over to the agent, wherever it listens.
+
+    :param rid: the request id, 22 characters.
+    :param origin: the gateway's own.
+
+    Source: docs/reference/protocol.md, "When the browser does not find the agent".
+    """
+    return f"cps-login:v1?r={rid}&o={urlsplit(origin).netloc}"
 
 
 def _arrival(target: str) -> Response:

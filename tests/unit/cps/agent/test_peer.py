@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cps.agent.peer import peer_user, port_holder
+from cps.agent.peer import listener_user, peer_user, port_holder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells, others do not")
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid ...\n"
+NOBODY = (socket.inet_ntoa(bytes(4)), 0)
+"""The other end of a socket that listens."""
 CLIENT, SERVER = ("127.0.0.1", 40000), ("127.0.0.1", 24951)
 
 
@@ -44,6 +46,25 @@ def test_a_real_connection_belongs_to_us() -> None:
         socket.create_connection(listener.getsockname()) as client,
     ):
         assert peer_user(client.getsockname(), listener.getsockname()) == os.getuid()
+
+
+def test_a_real_listener_is_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert listener_user(port) == os.getuid()
+    assert listener_user(port) is None
+
+
+def test_a_port_with_listeners_of_two_users_is_nobodys(tmp_path: Path) -> None:
+    rows = [row(packed("127.0.0.1", 24951), packed(*NOBODY), state="0A", user=user)
+            for user in (1000, 1001)]  # fmt: skip
+    assert listener_user(24951, proc=proc(tmp_path, "".join(rows))) is None
+
+
+def test_a_connection_is_no_listener(tmp_path: Path) -> None:
+    connected = row(packed(*SERVER), packed(*CLIENT), user=1001)
+    listening = row(packed(*SERVER), packed(*NOBODY), state="0A", user=1000)
+    assert listener_user(24951, proc=proc(tmp_path, connected + listening)) == 1000
 
 
 def test_a_real_connection_through_an_ipv6_socket_belongs_to_us() -> None:
