@@ -46,6 +46,9 @@ class UnattendedPINEntry:
     def at_keypad(self, request: PINRequest, wanted: Wanted) -> AbstractContextManager[None]:
         raise PINCancelledError("nobody is there who could type at a keypad")
 
+    def confirms(self, origin: str, language: str, wanted: Wanted) -> bool:
+        return False
+
     def tell_blocked(self, request: PINRequest) -> None:
         """Nobody is there to be told."""
 

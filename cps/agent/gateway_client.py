@@ -5,7 +5,7 @@ import platform
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -15,6 +15,7 @@ import urllib3
 from cps.agent import VERSION
 from cps.agent.errors import SignInError
 from cps.agent.origins import is_loopback
+from cps.agent.pinned import pinned_pool
 from cps.authtoken.abort import AbortMessage
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_decode, parse_object
@@ -102,6 +103,8 @@ class GatewayClient:
 
     :param origin: the portal's, from the agent's own list.
     :param tls: how servers prove themselves.
+    :param pins: SHA-256 of the public keys of which the server must have one besides; any where
+        there is none.
     :param login: how long claim and token may take.
     :param lease: how long a message about the card, or about its end, may take.
     """
@@ -111,11 +114,13 @@ class GatewayClient:
         origin: str,
         *,
         tls: ssl.SSLContext,
+        pins: Collection[bytes] = (),
         login: Patience = LOGIN_PATIENCE,
         lease: Patience = LEASE_PATIENCE,
     ) -> None:
         self._origin = origin
         self._tls = tls
+        self._pins = pins
         self._login = login
         self._lease = lease
 
@@ -218,19 +223,25 @@ class GatewayClient:
 
     def _pool(self, patience: Patience) -> urllib3.PoolManager:
         timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)
+        manager: urllib3.PoolManager
         proxy = proxy_for(self._origin)
         if proxy is None:
-            return urllib3.PoolManager(ssl_context=self._tls, timeout=timeout, retries=False)
-        credentials = urllib3.util.parse_url(proxy).auth
-        return urllib3.ProxyManager(
-            proxy,
-            proxy_headers=(
-                urllib3.util.make_headers(proxy_basic_auth=credentials) if credentials else None
-            ),
-            ssl_context=self._tls,
-            timeout=timeout,
-            retries=False,
-        )
+            manager = urllib3.PoolManager(ssl_context=self._tls, timeout=timeout, retries=False)
+        else:
+            credentials = urllib3.util.parse_url(proxy).auth
+            manager = urllib3.ProxyManager(
+                proxy,
+                proxy_headers=(
+                    urllib3.util.make_headers(proxy_basic_auth=credentials) if credentials else None
+                ),
+                ssl_context=self._tls,
+                timeout=timeout,
+                retries=False,
+            )
+        if self._pins:
+            # Without https nothing could be pinned: then nothing is sent.
+            manager.pool_classes_by_scheme = {"https": pinned_pool(self._pins)}
+        return manager
 
 
 def proxy_for(origin: str) -> str | None:

@@ -21,18 +21,27 @@ class AllowList:
 
     @classmethod
     def of(
-        cls, options: Iterable[str], settings: Iterable[str], *, development: bool
+        cls,
+        options: Iterable[str],
+        settings: Iterable[str],
+        *,
+        development: bool,
+        policy: Iterable[str] = (),
+        may_be_empty: bool = False,
     ) -> "AllowList":
-        """Return the list made of the options and of the settings file.
+        """Return the list made of the options, the settings file and the policy.
 
         :param options: origins from the command line.
         :param settings: origins from the settings file.
         :param development: accept plain http, from loopback origins only.
+        :param policy: origins from the administrator's file.
+        :param may_be_empty: whether a list of none is good: the person may be asked.
         :raises ConfigurationError: for a wrong entry, or where there is none.
         """
         origins = {_require_portal("--portal", origin, development) for origin in options}
         origins |= {_require_portal("portals", origin, development) for origin in settings}
-        if not origins:
+        origins |= {_require_portal("policy: origins", origin, development) for origin in policy}
+        if not origins and not may_be_empty:
             raise ConfigurationError("--portal", "no portal is named, here or in the settings file")
         if len(origins) > MAX_PORTALS:
             raise ConfigurationError("--portal", f"more than {MAX_PORTALS} portals")

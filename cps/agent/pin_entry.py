@@ -40,20 +40,27 @@ class PINRequest:
 
     def lines(self) -> list[str]:
         """Return what to show above the question, most important first."""
-        lines = [
+        return [
             text("agent_pin.portal", self.language, label=self.label),
             text("agent_pin.origin", self.language, origin=self.origin),
             text("agent_pin.card", self.language, holder=self.holder, digits=self.card_digits),
+            text("agent_pin.tries", self.language, tries=self.tries_left),
         ]
-        if self.plain_http:
-            lines.insert(0, text("agent_pin.plain_http", self.language))
+
+    def warnings(self) -> list[str]:
+        """Return what happened to the last answer, to show beside the question."""
+        warnings = []
         if self.was_wrong:
-            lines.append(text("agent_pin.wrong", self.language))
+            warnings.append(text("agent_pin.wrong", self.language))
         if self.length is not None:
             digits = "–".join(str(count) for count in sorted(set(self.length)))
-            lines.append(text("agent_pin.length", self.language, digits=digits))
-        lines.append(text("agent_pin.tries", self.language, tries=self.tries_left))
-        return lines
+            warnings.append(text("agent_pin.length", self.language, digits=digits))
+        return warnings
+
+    def plain_lines(self) -> list[str]:
+        """Return everything that a program shows which has lines alone."""
+        alert = [text("agent_pin.plain_http", self.language)] if self.plain_http else []
+        return [*alert, *self.lines(), *self.warnings()]
 
     def blocked_lines(self) -> list[str]:
         """Return what to show where the card is blocked, most important first."""
@@ -63,6 +70,14 @@ class PINRequest:
             card,
             text("agent_pin.puk", self.language),
         ]
+
+
+def new_portal_lines(origin: str, language: str) -> list[str]:
+    """Return what to show where a portal is new to this agent, most important first."""
+    return [
+        text("agent_pin.new_portal", language, origin=origin),
+        text("agent_pin.new_portal_why", language),
+    ]
 
 
 class PINEntry(Protocol):
@@ -85,6 +100,12 @@ class PINEntry(Protocol):
         With one try left a confirmation is asked for before.
 
         :raises cps.errors.PINCancelledError: where the person says no, or nobody can be asked.
+        """
+
+    def confirms(self, origin: str, language: str, wanted: Wanted) -> bool:
+        """Return whether the person says yes to a portal that is new to this agent.
+
+        :raises cps.errors.PINCancelledError: where the answer is not wanted any more.
         """
 
     def tell_blocked(self, request: PINRequest) -> None:

@@ -1,84 +1,321 @@
-"""The PIN window's program: texts in on standard input, digits out on standard output.
+"""The window's program: what to show in on standard input, digits or a yes out.
 
-It imports nothing of the project, so that it runs isolated. Exit code: 0 with the digits, 1 where
-the person said no.
+It lives for one question, so that nothing of it stays in memory. It imports nothing of the
+project, so that it runs isolated. Exit code: 0 for yes, with the digits where they were asked for
+on standard output; 1 where the person said no.
 """
 
 import json
+import os
+import re
 import sys
-import tkinter as tk
-from tkinter import ttk
+from collections.abc import Callable
 from typing import Any
 
-_PADDING = 16
-_WRAP_PIXELS = 420
-_WARNING = "#b00020"
+from PySide6.QtCore import QEvent, QLocale, Qt
+from PySide6.QtGui import QCloseEvent, QFont, QGuiApplication, QInputMethodEvent, QKeyEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+_WIDTH = 460
+_MARGIN = 24
+_ALERT = "background: #b3261e; color: #ffffff; padding: 10px; border-radius: 6px; font-weight: 600"
+_WARNING = "color: #b3261e; font-weight: 600"
+_FRENCH_DIGITS = {ord(letter): digit for digit, letter in enumerate("à&é\"'(-è_ç")}
+"""What the keys of the digits give on a French keyboard without the shift key."""
+_DIGIT_ROWS = ("123", "456", "789", " 0<")
+_LONG_WORD = re.compile(r"\S{32}")
+_BREAK = "\N{ZERO WIDTH SPACE}"
+"""Where a line may end: an address that ran out of the window would hide where it leads."""
+_BULLET = "\N{BULLET}"
 
 
-class PINWindow:
-    """One question in one window.
+class PINField(QLineEdit):
+    """Takes digits into a buffer that is overwritten, and holds only as many bullets itself.
 
-    :param texts: what to show; see :func:`cps.agent.window.WindowPINEntry`.
+    :param longest: how many digits it takes.
+    :param say: called with the name of what to tell about a key that was not taken, or ``None``.
     """
 
-    def __init__(self, root: tk.Tk, texts: dict[str, Any]) -> None:
-        self._root = root
-        self._texts = texts
-        self.digits: str | None = None
-        """What was typed, once it was accepted."""
-        root.title(texts["title"])
-        root.resizable(width=False, height=False)
-        root.attributes("-topmost", True)
-        frame = ttk.Frame(root, padding=_PADDING)
-        frame.grid()
-        for row, line in enumerate(texts["lines"]):
-            label = ttk.Label(frame, text=line, wraplength=_WRAP_PIXELS)
-            if texts["warns"] and row == 0:
-                label.config(background=_WARNING, foreground="#ffffff")
-            label.grid(sticky="ew", pady=2)
-        self._word = self._field(frame, texts["confirm"]) if texts["confirm"] else None
-        self._pin = self._field(frame, texts["prompt"], show="\N{BULLET}")
-        self._hint = ttk.Label(frame, text="", foreground=_WARNING)
-        self._hint.grid(sticky="w")
-        buttons = ttk.Frame(frame)
-        buttons.grid(sticky="e", pady=(_PADDING, 0))
-        ttk.Button(buttons, text=texts["cancel"], command=root.destroy).grid(row=0, column=0)
-        ttk.Button(buttons, text=texts["accept"], command=self.accept).grid(row=0, column=1)
-        root.bind("<Return>", lambda _: self.accept())
-        root.bind("<Escape>", lambda _: root.destroy())
-        (self._word or self._pin).focus_force()
+    def __init__(self, longest: int, say: Callable[[str | None], None]) -> None:
+        super().__init__()
+        self._buffer = bytearray(longest)
+        self._count = 0
+        self._say = say
+        self.setEchoMode(QLineEdit.EchoMode.Password)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self.setDragEnabled(False)
+        self.setAcceptDrops(False)
+        self.setInputMethodHints(
+            Qt.InputMethodHint.ImhDigitsOnly
+            | Qt.InputMethodHint.ImhHiddenText
+            | Qt.InputMethodHint.ImhSensitiveData
+            | Qt.InputMethodHint.ImhNoPredictiveText
+        )
+
+    def __len__(self) -> int:
+        """Return how many digits there are."""
+        return self._count
+
+    def digits(self) -> memoryview:
+        """Return the digits without a copy."""
+        return memoryview(self._buffer)[: self._count]
+
+    def wipe(self) -> None:
+        """Overwrite everything that was typed."""
+        self._buffer[:] = bytes(len(self._buffer))
+        self._count = 0
+        self._show()
+
+    def put(self, digit: int) -> None:
+        """Add one digit, 0 to 9, where there is room."""
+        if self._count < len(self._buffer):
+            self._buffer[self._count] = ord("0") + digit
+            self._count += 1
+        self._say(None)
+        self._show()
+
+    def take_back(self) -> None:
+        """Overwrite the last digit."""
+        if self._count:
+            self._count -= 1
+            self._buffer[self._count] = 0
+        self._say(None)
+        self._show()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        key, text = event.key(), event.text()
+        if key in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
+            self.take_back()
+        elif (digit := _digit(text)) is not None and not _is_command(event):
+            self.put(digit)
+        elif key == Qt.Key.Key_Insert or _is_command(event):
+            # A PIN that is pasted stayed in the clipboard, for every program to read.
+            self._say("no_paste" if key in (Qt.Key.Key_V, Qt.Key.Key_Insert) else None)
+        elif text and text.isprintable():
+            self._say("digits_only")
+        else:
+            # Enter, Escape, Tab: the window's.
+            event.ignore()
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:  # noqa: N802 - Qt's name
+        for letter in event.commitString():
+            if (digit := _digit(letter)) is not None:
+                self.put(digit)
+        event.accept()
+
+    def paste(self) -> None:
+        """Refuse what the clipboard holds, by whatever way it comes."""
+        self._say("no_paste")
+
+    def event(self, event: QEvent) -> bool:
+        # A middle click would paste too.
+        if event.type() in (QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick):
+            return True
+        return super().event(event)
+
+    def _show(self) -> None:
+        self.setText(_BULLET * self._count)
+
+
+class QuestionWindow(QDialog):
+    """One question in one window that stays above the others.
+
+    :param shown: what to show; see :func:`cps.agent.window.WindowPINEntry`.
+    """
+
+    def __init__(self, shown: dict[str, Any]) -> None:
+        super().__init__()
+        self._shown = shown
+        self._says = shown.get("says", {})
+        self.accepted_with = bytearray()
+        """The digits, once they were accepted."""
+        self.field: PINField | None = None
+        self.tick: QCheckBox | None = None
+        self.accept_button: QPushButton | None = None
+        self.setWindowTitle(shown["title"])
+        self.setWindowFlag(Qt.WindowType.WindowStaysOnTopHint)
+        self.setWindowFlag(Qt.WindowType.WindowContextHelpButtonHint, on=False)
+        self.setFixedWidth(_WIDTH)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
+        layout.setSpacing(8)
+        self._add_words(layout)
+        if shown.get("pin"):
+            self._add_field(layout, shown["pin"])
+        if shown.get("tick"):
+            self.tick = QCheckBox(shown["tick"])
+            self.tick.toggled.connect(lambda _: self._refresh())
+            layout.addWidget(self.tick)
+        self._hint = self._label(layout, "", style=_WARNING)
+        self._hint.setAccessibleName("")
+        self._add_buttons(layout)
+        self.setAccessibleName(shown["title"])
+        self.setAccessibleDescription(" ".join(shown["lines"]))
+        self._refresh()
 
     def accept(self) -> None:
-        """Take what was typed, or say what is wrong with it."""
-        typed = self._pin.get()
-        shortest, longest = self._texts["min_digits"], self._texts["max_digits"]
-        if not (typed.isascii() and typed.isdigit() and shortest <= len(typed) <= longest):
-            self._hint.config(text=self._texts["form"])
-        elif self._word is not None and not self._confirmed(self._word.get()):
-            self._hint.config(text=self._texts["confirm"])
+        """Say yes, where everything that is wanted is there."""
+        if self.tick is not None and not self.tick.isChecked():
+            self.tick.setFocus()
+            return
+        if self.field is not None:
+            if not self._is_long_enough():
+                self._say("form")
+                self.field.setFocus()
+                return
+            self.accepted_with[:] = self.field.digits()
+            self.field.wipe()
+        super().accept()
+
+    def reject(self) -> None:
+        """Say no, and forget what was typed."""
+        if self._shown.get("stays"):
+            return
+        if self.field is not None:
+            self.field.wipe()
+        super().reject()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        event.ignore()
+        self.reject()
+
+    def _add_words(self, layout: QVBoxLayout) -> None:
+        if self._shown.get("alert"):
+            self._label(layout, self._shown["alert"], style=_ALERT)
+        heading, *lines = self._shown["lines"]
+        font = QFont(self.font())
+        font.setPointSizeF(font.pointSizeF() * 1.4)
+        font.setBold(True)
+        self._label(layout, heading).setFont(font)
+        for line in lines:
+            self._label(layout, line)
+        for warning in self._shown.get("warnings", []):
+            self._label(layout, warning, style=_WARNING)
+
+    def _add_field(self, layout: QVBoxLayout, pin: dict[str, Any]) -> None:
+        self.field = PINField(pin["longest"], self._say)
+        prompt = self._label(layout, pin["prompt"])
+        prompt.setBuddy(self.field)
+        self.field.setAccessibleName(pin["prompt"])
+        # What a person who sees reads above the field before typing.
+        self.field.setAccessibleDescription(
+            " ".join([*self._shown["lines"], *self._shown.get("warnings", [])])
+        )
+        font = QFont(self.font())
+        font.setPointSizeF(font.pointSizeF() * 1.6)
+        self.field.setFont(font)
+        self.field.textChanged.connect(lambda _: self._refresh())
+        layout.addWidget(self.field)
+        pad = QGridLayout()
+        pad.setSpacing(6)
+        for row, names in enumerate(_DIGIT_ROWS):
+            for column, name in enumerate(names):
+                if name != " ":
+                    pad.addWidget(self._key(name, pin["erase"]), row, column)
+        layout.addLayout(pad)
+        self.field.setFocus()
+
+    def _key(self, name: str, erase: str) -> QPushButton:
+        assert self.field is not None  # noqa: S101 - made just before
+        field = self.field
+        button = QPushButton("\N{ERASE TO THE LEFT}" if name == "<" else name)
+        button.setAccessibleName(erase if name == "<" else name)
+        button.setAutoDefault(False)
+        button.setMinimumHeight(40)
+        if name == "<":
+            button.clicked.connect(lambda _: field.take_back())
         else:
-            self.digits = typed
-            self._root.destroy()
+            button.clicked.connect(lambda _: field.put(int(name)))
+        return button
 
-    def _confirmed(self, typed: str) -> bool:
-        return bool(typed.strip().casefold() == self._texts["word"].casefold())
+    def _add_buttons(self, layout: QVBoxLayout) -> None:
+        row = QHBoxLayout()
+        row.addStretch()
+        if self._shown.get("cancel"):
+            cancel = QPushButton(self._shown["cancel"])
+            cancel.setAutoDefault(False)
+            cancel.clicked.connect(lambda _: self.reject())
+            row.addWidget(cancel)
+            if self._shown.get("careful"):
+                cancel.setDefault(True)
+                cancel.setFocus()
+        if self._shown.get("accept"):
+            self.accept_button = QPushButton(self._shown["accept"])
+            self.accept_button.setDefault(not self._shown.get("careful"))
+            self.accept_button.clicked.connect(lambda _: self.accept())
+            row.addWidget(self.accept_button)
+        layout.addLayout(row)
 
-    @staticmethod
-    def _field(frame: ttk.Frame, label: str, show: str = "") -> ttk.Entry:
-        ttk.Label(frame, text=label, wraplength=_WRAP_PIXELS).grid(sticky="w", pady=(12, 2))
-        field = ttk.Entry(frame, show=show, width=16)
-        field.grid(sticky="w")
-        return field
+    def _label(self, layout: QVBoxLayout, words: str, *, style: str = "") -> QLabel:
+        label = QLabel(_LONG_WORD.sub(lambda found: found[0] + _BREAK, words))
+        # What a certificate or a gateway says is never markup.
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        label.setStyleSheet(style)
+        layout.addWidget(label)
+        return label
+
+    def _is_long_enough(self) -> bool:
+        return self.field is not None and len(self.field) >= self._shown["pin"]["shortest"]
+
+    def _say(self, name: str | None) -> None:
+        self._hint.setText(self._says.get(name, "") if name else "")
+        self._hint.setAccessibleName(self._hint.text())
+
+    def _refresh(self) -> None:
+        if self.accept_button is None:
+            return
+        has_pin = self.field is None or self._is_long_enough()
+        self.accept_button.setEnabled(has_pin and (self.tick is None or self.tick.isChecked()))
+
+
+def _digit(text: str) -> int | None:
+    if len(text) != 1:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    if QGuiApplication.inputMethod().locale().language() == QLocale.Language.French:
+        return _FRENCH_DIGITS.get(ord(text.lower()))
+    return None
+
+
+def _is_command(event: QKeyEvent) -> bool:
+    commands = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.MetaModifier
+    return bool(event.modifiers() & commands)
+
+
+def show_on_top(window: QWidget) -> None:
+    """Show *window* in the middle of the screen, above the others, ready for the keyboard."""
+    window.show()
+    screen = window.screen().availableGeometry()
+    window.move(screen.center() - window.rect().center())
+    window.raise_()
+    window.activateWindow()
 
 
 def main() -> int:
     """Ask once."""
-    root = tk.Tk()
-    window = PINWindow(root, json.load(sys.stdin))
-    root.mainloop()
-    if window.digits is None:
+    application = QApplication(["cps-agent"])
+    application.setQuitOnLastWindowClosed(False)
+    window = QuestionWindow(json.load(sys.stdin))
+    window.finished.connect(lambda _: application.quit())
+    show_on_top(window)
+    application.exec()
+    if window.result() != QDialog.DialogCode.Accepted:
         return 1
-    sys.stdout.write(window.digits)
+    os.write(sys.stdout.fileno(), window.accepted_with)
+    window.accepted_with[:] = bytes(len(window.accepted_with))
     return 0
 
 

@@ -12,13 +12,17 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from cps.agent.consent import Consent
 from cps.agent.errors import AgentError, ConfigurationError
 from cps.agent.file import pin_from_descriptor, pin_from_file
 from cps.agent.gateway_client import GatewayClient
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.pin_entry import PINEntry
-from cps.agent.ports import ADDRESS, PORTS, listen
+from cps.agent.platform import confirmed_file, policy_file
+from cps.agent.policy import Policy
+from cps.agent.portals import Portals
+from cps.agent.ports import ADDRESS, listen
 from cps.agent.presence import Presence
 from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
 from cps.agent.settings import SETTINGS_FILE, AfterSignature, AgentSettings
@@ -30,6 +34,7 @@ from cps.card.contact import ContactCard
 from cps.card.recognise import open_card
 from cps.errors import NoServiceError
 from cps.transport.connection import CardConnection, CardTerminal
+from cps.transport.ghosts import is_ghost
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,34 +60,69 @@ def run_agent(
     :raises cps.errors.CardError: where the virtual card's file cannot be used.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    policy = Policy.load(policy_file())
     settings = AgentSettings.load(Path.home() / SETTINGS_FILE)
-    allowed = AllowList.of(portals, settings.portals, development=development)
+    attended = pin_file is None and pin_descriptor is None
+    allowed = allowed_portals(policy, settings, portals, development=development, attended=attended)
     with (
-        _terminal(virtual_card) as terminal,
+        _terminal(virtual_card, policy) as terminal,
         closing(_pin_entry(pin_file, pin_descriptor)) as entry,
-        listen(PORTS if port is None else (port,)) as listener,
+        listen(policy.ports if port is None else (port,)) as listener,
     ):
         tls = ssl.create_default_context()
         # Not every build of Python has this as its default.
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
 
         def gateway_at(origin: str) -> GatewayClient:
-            return GatewayClient(origin, tls=tls)
+            return GatewayClient(origin, tls=tls, pins=policy.pins.get(origin, ()))
 
         presence = Presence(terminal=terminal, gateway_at=gateway_at)
         sign_in = SignIn(
             terminal=terminal,
-            open_card=card_opener(settings, virtual=virtual_card is not None),
+            open_card=card_opener(settings, policy, virtual=virtual_card is not None),
             entry=entry,
             gateway_at=gateway_at,
             watch=presence.watch,
+            consent=Consent(allowed, entry),
+            keypads=policy.keypads,
         )
         pages = Pages(_banners(development=development, virtual=virtual_card is not None))
         asyncio.run(_serve(sign_in, presence, pages, allowed, listener))
 
 
+def allowed_portals(
+    policy: Policy,
+    settings: AgentSettings,
+    options: Sequence[str],
+    *,
+    development: bool,
+    attended: bool,
+) -> Portals:
+    """Return the portals that policy, settings and options name together.
+
+    :param options: origins from the command line.
+    :param development: accept plain http from loopback origins.
+    :param attended: whether a person is there who can be asked about others.
+    :raises ConfigurationError: for a wrong origin, for none at all, and where a user names one and
+        the policy leaves that to the administrator.
+    """
+    if not policy.users_may_add and (options or settings.portals):
+        raise ConfigurationError(
+            "--portal" if options else str(SETTINGS_FILE),
+            f"the portals of this machine are those of {policy_file()}; ask its administrator",
+        )
+    listed = AllowList.of(
+        options,
+        settings.portals,
+        policy=policy.origins,
+        development=development,
+        may_be_empty=policy.users_may_add and attended,
+    )
+    return Portals(listed, confirmed_file() if policy.users_may_add and attended else None)
+
+
 def card_opener(
-    settings: AgentSettings, *, virtual: bool
+    settings: AgentSettings, policy: Policy, *, virtual: bool
 ) -> Callable[[CardConnection, str | None], ContactCard]:
     """Return how cards are opened: what becomes of them, and where they are remembered.
 
@@ -90,7 +130,7 @@ def card_opener(
     """
     return partial(
         open_card,
-        reset=settings.after_signature is AfterSignature.RESET,
+        reset=(policy.after_signature or settings.after_signature) is AfterSignature.RESET,
         cache=None if virtual else FolderCache(default_folder()),
     )
 
@@ -99,7 +139,7 @@ async def _serve(
     sign_in: SignIn,
     presence: Presence,
     pages: Pages,
-    portals: AllowList,
+    portals: Portals,
     listener: socket.socket,
 ) -> None:
     server = AgentServer(
@@ -136,7 +176,7 @@ def _end_signals() -> Iterator[asyncio.Event]:
 
 
 @contextmanager
-def _terminal(virtual_card: Path | None) -> Iterator[CardTerminal]:
+def _terminal(virtual_card: Path | None, policy: Policy) -> Iterator[CardTerminal]:
     if virtual_card is not None:
         # Only here: a workstation with a reader needs no simulator.
         from cps.simulator.chip import SoftwareCard
@@ -154,7 +194,7 @@ def _terminal(virtual_card: Path | None) -> Iterator[CardTerminal]:
             "pyscard is not installed: apt-get install libpcsclite-dev gcc, then "
             "pip install 'cps-gateway[workstation]'; or use --virtual-card"
         ) from exc
-    terminal = PCSCTerminal()
+    terminal = PCSCTerminal(lambda reader: is_ghost(reader) or policy.denies(reader))
     try:
         terminal.readers()
     except NoServiceError:

@@ -18,9 +18,9 @@ from cps.agent.checks import (
     came_by_a_click,
     read_request,
 )
-from cps.agent.origins import AllowList
 from cps.agent.pages import Failure, Pages
 from cps.agent.peer import peer_user
+from cps.agent.portals import Portals
 from cps.agent.progress import Stage
 from cps.agent.signin import LoginRequest
 from cps.agent.workflow import Workflow
@@ -58,7 +58,7 @@ class AgentServer:
     def __init__(
         self,
         *,
-        portals: AllowList,
+        portals: Portals,
         workflow: Workflow,
         pages: Pages,
         belongs_to_user: PeerCheck,

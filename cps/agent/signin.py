@@ -123,6 +123,10 @@ class _ClaimedLogin:
             _LOG.warning("%s was not told that the login is over: %s", self.request.origin, exc)
 
 
+def _nobody_asks(request: LoginRequest, wanted: Wanted) -> None:
+    """Take every portal that was listed for one that the person wants."""
+
+
 class SignIn:
     """Everything that a sign-in needs, and the order in which it happens.
 
@@ -131,6 +135,8 @@ class SignIn:
     :param entry: asks for the PIN.
     :param gateway_at: returns the gateway of an origin.
     :param watch: watches the card of a session from now on; does not wait for it.
+    :param consent: raises where the person does not want to sign in to a portal at all; asked
+        before anything is exchanged with it.
     :param keypads: whether the PIN is typed at the reader's keypad where it has one.
     :param clock: seconds that never go back.
     """
@@ -143,6 +149,7 @@ class SignIn:
         entry: PINEntry,
         gateway_at: Callable[[str], Gateway],
         watch: Callable[[CardLease], None],
+        consent: Callable[[LoginRequest, Wanted], None] = _nobody_asks,
         keypads: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -150,6 +157,7 @@ class SignIn:
         self._entry = entry
         self._gateway_at = gateway_at
         self._watch = watch
+        self._consent = consent
         self._keypads = keypads
         self._clock = clock
 
@@ -165,6 +173,7 @@ class SignIn:
 
         Source: docs/reference/protocol.md, steps 4 to 10.
         """
+        self._consent(request, progress.wanted)
         login: _ClaimedLogin | None = None
         signed: Signed | None = None
         ends_at = self._clock() + CARD_WAIT_SECONDS

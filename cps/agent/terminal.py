@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from cps.agent.console import Console
-from cps.agent.pin_entry import PINRequest, Wanted
+from cps.agent.pin_entry import PINRequest, Wanted, new_portal_lines
 from cps.authtoken.catalogue import text
 from cps.errors import PINCancelledError
 from cps.pin import PIN
@@ -41,6 +41,13 @@ class TerminalPINEntry:
             _confirm(console, request, wanted)
             console.write(text("agent_pin.at_keypad", request.language) + "\n")
         yield
+
+    def confirms(self, origin: str, language: str, wanted: Wanted) -> bool:
+        word = text("agent_pin.confirm_word", language)
+        question = text("agent_pin.new_portal_type", language, word=word)
+        with self._console() as console:
+            console.write("\n" + "\n".join(new_portal_lines(origin, language)) + "\n")
+            return console.ask(question, wanted).casefold() == word.casefold()
 
     def tell_blocked(self, request: PINRequest) -> None:
         with suppress(PINCancelledError), self._console() as console:
@@ -79,7 +86,7 @@ def _ask(console: Console, request: PINRequest, wanted: Wanted) -> PIN:
 
 
 def _show(console: Console, request: PINRequest) -> None:
-    console.write("\n" + "\n".join(request.lines()) + "\n")
+    console.write("\n" + "\n".join(request.plain_lines()) + "\n")
 
 
 def _confirm(console: Console, request: PINRequest, wanted: Wanted) -> None:

@@ -38,6 +38,9 @@ class Person:
     def at_keypad(self, request: PINRequest, wanted: Wanted) -> AbstractContextManager[None]:
         raise AssertionError("the readers of these tests have no keypad")
 
+    def confirms(self, origin: str, language: str, wanted: Wanted) -> bool:
+        raise AssertionError("every portal of these tests is listed")
+
     def tell_blocked(self, request: PINRequest) -> None:
         """Nothing to do: the page says it too."""
 

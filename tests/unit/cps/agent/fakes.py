@@ -148,6 +148,9 @@ class FakePerson:
         self.rejections = 0
         self.shown_at_keypad: list[PINRequest] = []
         self.told_blocked: list[PINRequest] = []
+        self.asked_about: list[str] = []
+        """New portals."""
+        self.says_yes = True
         self.heedless = False
         self.meanwhile: Callable[[Wanted], None] = lambda wanted: None
 
@@ -165,6 +168,10 @@ class FakePerson:
     def at_keypad(self, request: PINRequest, wanted: Wanted) -> Iterator[None]:
         self.shown_at_keypad.append(request)
         yield
+
+    def confirms(self, origin: str, language: str, wanted: Wanted) -> bool:
+        self.asked_about.append(origin)
+        return self.says_yes
 
     def tell_blocked(self, request: PINRequest) -> None:
         self.told_blocked.append(request)

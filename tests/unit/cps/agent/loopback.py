@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cps.agent.checks import PeerCheck
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
+from cps.agent.portals import Portals
 from cps.agent.ports import listen
 from cps.agent.progress import Progress
 from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
@@ -114,6 +116,7 @@ def running_agent(
     portals: tuple[str, ...] = (PORTAL,),
     belongs_to_user: PeerCheck = belongs_to_this_user,
     pages: Pages | None = None,
+    confirmed: Path | None = None,
 ) -> Iterator[Browser]:
     """Yield a browser for a server that runs in a thread of its own until the end."""
     listener = listen((0,))
@@ -123,7 +126,7 @@ def running_agent(
 
     async def serve() -> None:
         server = AgentServer(
-            portals=AllowList.of(portals, (), development=True),
+            portals=Portals(AllowList.of(portals, (), development=True), confirmed),
             workflow=Workflow(sign_in, workflow or WorkflowLimits()),
             pages=pages or Pages(),
             belongs_to_user=belongs_to_user,

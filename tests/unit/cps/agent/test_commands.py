@@ -38,7 +38,6 @@ def agent(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        pytest.param((), "no portal is named", id="no-portal"),
         pytest.param(("--portal", "portal.example"), "wanted scheme", id="no-origin"),
         pytest.param(("--portal", "http://localhost:1"), "with --development", id="plain-http"),
         pytest.param((*PORTAL, "--port", "65536"), "is no port", id="port"),

@@ -1,5 +1,6 @@
 """The four requests to a gateway, against a real HTTP server that may misbehave."""
 
+import hashlib
 import ipaddress
 import json
 import socket
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 from cryptography.x509.oid import NameOID
 
@@ -498,6 +500,41 @@ def test_a_trusted_gateway_is_reached_over_tls(server_tls: tuple[ssl.SSLContext,
 def test_an_untrusted_gateway_gets_no_request(server_tls: tuple[ssl.SSLContext, Path]) -> None:
     with running_gateway(server_tls[0]) as gateway:
         client = GatewayClient(gateway.origin, tls=trusting_nobody())
+        assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.TLS_ERROR
+        assert gateway.requests == []
+
+
+def key_digest(file: Path) -> bytes:
+    key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
+def test_a_gateway_with_a_pinned_key_is_reached(server_tls: tuple[ssl.SSLContext, Path]) -> None:
+    context, file = server_tls
+    with running_gateway(context) as gateway:
+        tls = ssl.create_default_context(cafile=file)
+        client = GatewayClient(gateway.origin, tls=tls, pins={bytes(32), key_digest(file)})
+        assert client.claim(RID, KEY).nonce == gateway.nonce
+
+
+def test_a_trusted_gateway_with_another_key_gets_no_request(
+    server_tls: tuple[ssl.SSLContext, Path],
+) -> None:
+    context, file = server_tls
+    with running_gateway(context) as gateway:
+        tls = ssl.create_default_context(cafile=file)
+        client = GatewayClient(gateway.origin, tls=tls, pins={bytes(32)})
+        assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.TLS_ERROR
+        assert gateway.requests == []
+
+
+def test_a_pinned_key_does_not_make_up_for_trust(
+    server_tls: tuple[ssl.SSLContext, Path],
+) -> None:
+    context, file = server_tls
+    with running_gateway(context) as gateway:
+        client = GatewayClient(gateway.origin, tls=trusting_nobody(), pins={key_digest(file)})
         assert refused(lambda: client.claim(RID, KEY)).code is ErrorCode.TLS_ERROR
         assert gateway.requests == []
 

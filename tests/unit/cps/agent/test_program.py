@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from cps import pin as pins
+from cps.agent.errors import ConfigurationError
 from cps.agent.file import pin_from_file
 from cps.agent.gateway_client import GatewayClient
 from cps.agent.pin_entry import PINEntry, Wanted
-from cps.agent.program import card_opener
+from cps.agent.policy import Policy
+from cps.agent.program import allowed_portals, card_opener
 from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.authtoken.codes import ErrorCode
@@ -73,8 +75,8 @@ def workstation(
         yield browser
 
 
-def target(gateway: GatewayStub) -> str:
-    return f"/v1/login?r={RID}&o={gateway.origin.removeprefix('http://')}"
+def target(gateway: GatewayStub, rid: str = RID) -> str:
+    return f"/v1/login?r={rid}&o={gateway.origin.removeprefix('http://')}"
 
 
 def outcome(browser: Browser, gateway: GatewayStub) -> Response:
@@ -106,7 +108,9 @@ def test_real_cards_are_remembered_and_virtual_ones_are_not(
     terminal: SoftwareTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, virtual: bool
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    card = card_opener(AgentSettings(), virtual=virtual)(terminal.connect("Software reader"), None)
+    card = card_opener(AgentSettings(), Policy(), virtual=virtual)(
+        terminal.connect("Software reader"), None
+    )
     card.authentication_certificate()
     kept = [path.name for path in tmp_path.rglob("*.json")]
     assert kept == ([] if virtual else [f"{cards.SERIAL}.json"])
@@ -123,7 +127,9 @@ def test_the_card_is_left_as_the_settings_say(
     terminal: SoftwareTerminal, policy: AfterSignature, status: bytes
 ) -> None:
     connection = terminal.connect("Software reader")
-    card = card_opener(AgentSettings(after_signature=policy), virtual=True)(connection, None)
+    card = card_opener(AgentSettings(after_signature=policy), Policy(), virtual=True)(
+        connection, None
+    )
     card.sign(pins.PIN(bytearray(PIN, "ascii")), lambda certificate: b"message")
     assert connection.transmit(bytes.fromhex("0020000100")) == status
 
@@ -173,6 +179,46 @@ def swapped_once(terminal: SoftwareTerminal) -> Callable[[Wanted], None]:
             terminal.insert()
 
     return swap
+
+
+ADMINISTERED = Policy(origins=("https://portal.example",), users_may_add=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        pytest.param(AgentSettings(portals=("https://mine.example",)), (), id="settings"),
+        pytest.param(AgentSettings(), ("https://mine.example",), id="options"),
+    ],
+)
+def test_where_the_policy_names_the_portals_a_user_adds_none(
+    settings: AgentSettings, options: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigurationError, match="administrator"):
+        allowed_portals(ADMINISTERED, settings, options, development=False, attended=True)
+
+
+def test_the_policys_portals_are_the_agents_and_nobody_is_asked_about_others() -> None:
+    portals = allowed_portals(ADMINISTERED, AgentSettings(), (), development=False, attended=True)
+    assert portals.origin_of("portal.example") == "https://portal.example"
+    assert portals.origin_of("mine.example") is None
+
+
+def test_where_nobody_can_be_asked_a_portal_must_be_named() -> None:
+    with pytest.raises(ConfigurationError, match="no portal is named"):
+        allowed_portals(Policy(), AgentSettings(), (), development=False, attended=False)
+    named = ("https://mine.example",)
+    portals = allowed_portals(Policy(), AgentSettings(), named, development=False, attended=False)
+    assert portals.origin_of("other.example") is None
+
+
+def test_the_policy_decides_what_becomes_of_the_card(terminal: SoftwareTerminal) -> None:
+    connection = terminal.connect("Software reader")
+    policy = Policy(after_signature=AfterSignature.LEAVE)
+    card = card_opener(AgentSettings(), policy, virtual=True)(connection, None)
+    with pins.PIN(bytearray(cards.PIN)) as pin:
+        card.sign(pin, lambda certificate: b"message")
+    assert connection.transmit(bytes.fromhex("00200001")) == b"\x90\x00"
 
 
 def test_a_pin_typed_for_a_card_that_left_is_sent_to_none(
