@@ -7,7 +7,7 @@ Every process of a gateway appends to the same chain, one at a time under a lock
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -51,13 +51,22 @@ class Chain:
     """One chain of lines; several processes and threads may append to it."""
 
     def __init__(
-        self, folder: Path, name: str, *, key: JournalKey, clock: Clock, limits: ChainLimits
+        self,
+        folder: Path,
+        name: str,
+        *,
+        key: JournalKey,
+        clock: Clock,
+        limits: ChainLimits,
+        on_full: Callable[[Path], object] | None = None,
     ) -> None:
         """Keep where the chain is; nothing is opened before the first line.
 
         :param folder: the chain's own, made with mode 0700 where it is missing.
         :param name: small letters; begins the names of its files.
+        :param on_full: is told of each file to which nothing more is appended; must not wait.
         """
+        self._on_full = on_full
         self._folder = folder
         self._name = name
         self._key = key
@@ -126,6 +135,9 @@ class Chain:
         self._note_end(file, end)
         for each in outdated:
             remove(each.file)
+        full = position.file
+        if self._on_full is not None and full is not None and full != file:
+            self._on_full(full.path)
 
     def _note_end(self, file: ChainFile, end: Position) -> None:
         """Sign where the chain ends now."""

@@ -5,13 +5,16 @@ what it leads to is compared with the line itself.
 """
 
 import hashlib
+import logging
 import mmap
 import os
 import secrets
+import subprocess
 import sys
+import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.journal.files import index_of, lines_of
@@ -20,8 +23,10 @@ from gateway.journal.line import decode_whole
 INDEXED = ("who", "card", "record")
 """The fields that can be looked for."""
 
+_NICE = 19
 _HEAD_BYTES = 16
 _ENTRY_BYTES = 8
+_log = logging.getLogger("gateway.journal")
 _VERSION = b"CPSIDX1" + sys.byteorder[:1].encode()
 
 
@@ -52,6 +57,27 @@ def build_index(path: Path) -> None:
         file.write(_VERSION + size.to_bytes(_HEAD_BYTES - len(_VERSION), sys.byteorder))
         array("Q", sorted(entries)).tofile(file)
     draft.replace(index_of(path))
+
+
+def index_in_background(path: Path) -> threading.Thread:
+    """Have a process of its own, which gives way to all others, make the index of a full file.
+
+    Where that fails the next question makes it.
+    """
+    command = [sys.executable, "-m", "gateway.journal.index", str(path)]
+    thread = threading.Thread(target=_run, args=(command,), name="index", daemon=True)
+    thread.start()
+    return thread
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own
+    except OSError as exc:
+        _log.warning("no index was made: %s", exc)
+        return
+    if done.returncode:
+        _log.warning("no index was made: exit code %d", done.returncode)
 
 
 def has_index(path: Path) -> bool:
@@ -87,7 +113,17 @@ def places_of(path: Path, name: str, value: str) -> Iterator[int]:
                 number += 1
 
 
+def main() -> None:
+    """Make the index of the file that is the argument."""
+    os.nice(_NICE)
+    build_index(Path(sys.argv[1]))
+
+
 def _key(name: str, value: str) -> int:
     """Return the upper half of the entries of *value*; the lower one is a place in the file."""
     content = f"{name}:{value}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(content).digest()[:4]) << 32
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Where the journal's key and chains are, by the settings; both kinds of chain in one folder."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,10 +28,18 @@ def journal_key(settings: Settings) -> JournalKey:
     return load_or_create(settings.state_dir / KEY_FILE)
 
 
-def open_chain(settings: Settings, name: str, *, key: JournalKey, clock: Clock) -> Chain:
+def open_chain(
+    settings: Settings,
+    name: str,
+    *,
+    key: JournalKey,
+    clock: Clock,
+    on_full: Callable[[Path], object] | None = None,
+) -> Chain:
     """Return the chain *name* that the settings lead to.
 
     :param name: small letters.
+    :param on_full: is told of each file that is full; must not wait.
     :raises OSError: where the journal's folder cannot be made.
     """
     folder = journal_folder(settings)
@@ -44,6 +53,7 @@ def open_chain(settings: Settings, name: str, *, key: JournalKey, clock: Clock) 
             file_bytes=settings.journal.file_bytes,
             retention=timedelta(days=settings.journal.retention_days),
         ),
+        on_full=on_full,
     )
 
 

@@ -10,6 +10,7 @@ from gateway.guard.guard import Audit, Guard
 from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.store import GuardStore
 from gateway.journal.access import AccessJournal, RecordNames
+from gateway.journal.index import index_in_background
 from gateway.journal.places import ACCESS, journal_key, open_chain
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
@@ -43,7 +44,7 @@ def open_watch(
         clock=clock,
     )
     journal = AccessJournal(
-        open_chain(settings, ACCESS, key=key, clock=clock),
+        open_chain(settings, ACCESS, key=key, clock=clock, on_full=index_in_background),
         RecordNames(key, settings.journal.records),
         clock,
         refuses=settings.journal.unwritable == "refuse",

@@ -26,6 +26,8 @@ class ChainPlace:
     now: datetime = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
     file_bytes: int = 1_000_000
     retention: timedelta = timedelta(days=365)
+    full: list[Path] = field(default_factory=list)
+    """The files that the chain said are full."""
 
     def chain(self) -> Chain:
         """Return the chain as a new process has it."""
@@ -35,6 +37,7 @@ class ChainPlace:
             key=self.key,
             clock=lambda: self.now,
             limits=ChainLimits(file_bytes=self.file_bytes, retention=self.retention),
+            on_full=self.full.append,
         )
 
     def paths(self) -> list[Path]:

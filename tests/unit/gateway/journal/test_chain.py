@@ -84,6 +84,7 @@ def test_a_new_day_begins_a_new_file(place: ChainPlace) -> None:
     place.now += timedelta(days=1)
     chain.append([{"event": "b"}])
     assert [path.name[-14:-6] for path in place.paths()] == ["20261123", "20261124"]
+    assert place.full == place.paths()[:1]
     assert place.faults() == []
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal.files import index_of
-from gateway.journal.index import build_index, has_index, places_of
+from gateway.journal.index import build_index, has_index, index_in_background, places_of
 from tests.support.chains import ChainPlace
 
 
@@ -57,3 +57,16 @@ def test_what_is_no_line_is_passed_over(path: Path) -> None:
 def test_only_the_owner_reads_an_index(path: Path) -> None:
     build_index(path)
     assert index_of(path).stat().st_mode & 0o777 == 0o600
+
+
+def test_an_index_is_made_by_a_process_of_its_own(path: Path) -> None:
+    index_in_background(path).join(20)
+    assert has_index(path)
+
+
+def test_an_index_that_cannot_be_made_stops_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.unlink()
+    index_in_background(path).join(20)
+    assert "no index was made" in caplog.text
