@@ -38,6 +38,10 @@ T1_CARD_TAKES = 32
 """Bytes in one block to a card that does not say how many it takes."""
 T1_READER_TAKES = 254
 
+BIT_RATES = range(1_000, 1_000_000 + 1)
+"""Those that can be chosen instead of the card's own; readers reach less than the highest."""
+MAX_KEY_SECONDS = 60.0
+
 CHAINING = 0x10
 
 

@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -17,10 +18,11 @@ from cps.issuer.folder import AuthorityFolder, FolderError
 from cps.issuer.hierarchy import AuthorityNames, Gamme
 from cps.simulator.card import Card
 from cps.simulator.chip import SoftwareCard
-from cps.simulator.faults import Fault, FaultKind, faulty_card
+from cps.simulator.faults import FaultKind, faulty_card
 from cps.simulator.image import CardImage
 from cps.simulator.timing import TimedCard, realistic
 from cps.simulator.vpcd import PORT
+from cps.virtual.arguments import bit_rate, day, fault, key_seconds, port
 from cps.virtual.control import ask
 from cps.virtual.description import VirtualCard
 from cps.virtual.errors import VirtualCardError
@@ -33,7 +35,6 @@ Clock = Callable[[], datetime]
 Work = Callable[[argparse.Namespace, Clock], None]
 
 MAX_PIN_FILE_BYTES = 16
-MAX_PORT = 65535
 OTHERS = 0o077
 GENERATIONS = {"cps3": CardType.CPS3, "cps4": CardType.CPS4}
 AUTHORITY_NAMES = {Gamme.FORT: "authority", Gamme.STANDARD: "authority-standard"}
@@ -114,10 +115,10 @@ def _describe_new(parser: argparse.ArgumentParser) -> None:
         "--generation", choices=GENERATIONS, default="cps3", help="default: %(default)s"
     )
     parser.add_argument(
-        "--valid-from", type=_day, metavar="YYYY-MM-DD", help="default: now; from 0 h UTC"
+        "--valid-from", type=day, metavar="YYYY-MM-DD", help="default: now; from 0 h UTC"
     )
     parser.add_argument(
-        "--valid-to", type=_day, metavar="YYYY-MM-DD", help="default: three years later; to 0 h UTC"
+        "--valid-to", type=day, metavar="YYYY-MM-DD", help="default: three years later; to 0 h UTC"
     )
     parser.add_argument(
         "--pin-file",
@@ -143,11 +144,23 @@ def _describe_insert(parser: argparse.ArgumentParser) -> None:
         help="take as long as a real card, as far as that is known; default: as fast as it can",
     )
     parser.add_argument(
+        "--bit-rate",
+        type=bit_rate,
+        metavar="BITS",
+        help="realistic, on a line of so many bits a second instead of the card's own",
+    )
+    parser.add_argument(
+        "--key-seconds",
+        type=key_seconds,
+        metavar="SECONDS",
+        help="realistic, with a use of a private key that takes so long",
+    )
+    parser.add_argument(
         "--fault",
         dest="faults",
         action="append",
         default=[],
-        type=_fault,
+        type=fault,
         metavar="KIND[@AT]",
         help="what goes wrong at the command AT, the first where absent: "
         f"{', '.join(FaultKind)}; slow@AT=SECONDS; may be repeated",
@@ -161,7 +174,7 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 def _add_port(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=PORT,
         help="the virtual reader's TCP port; default: %(default)s, the next one is its second slot",
     )
@@ -237,8 +250,7 @@ def _show(arguments: argparse.Namespace, clock: Clock) -> None:
 
 def _insert(arguments: argparse.Namespace, clock: Clock) -> None:
     def make(image: CardImage) -> Card:
-        card = faulty_card(image, arguments.faults, make=bare)
-        return card if arguments.timing is None else TimedCard(card, realistic(card))
+        return _timed(faulty_card(image, arguments.faults, make=bare), arguments)
 
     def bare(image: CardImage) -> Card:
         return SoftwareCard(image, contactless=arguments.contactless, t0=arguments.t0)
@@ -252,6 +264,15 @@ def _insert(arguments: argparse.Namespace, clock: Clock) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: insertion.stop())
     insertion.run(arguments.name)
+
+
+def _timed(card: Card, arguments: argparse.Namespace) -> Card:
+    """Return the card, as slow as the arguments want it."""
+    named = {"bit_rate": arguments.bit_rate, "key_operation": arguments.key_seconds}
+    chosen = {name: value for name, value in named.items() if value is not None}
+    if arguments.timing is None and not chosen:
+        return card
+    return TimedCard(card, replace(realistic(card), **chosen))
 
 
 def _remove(arguments: argparse.Namespace, clock: Clock) -> None:
@@ -353,23 +374,3 @@ def _read_pin(path: Path) -> str:
     except OSError as exc:
         raise VirtualCardError(f"{path}: {exc.strerror}") from exc
     return content.decode("ascii", "replace").strip()
-
-
-def _day(words: str) -> datetime:
-    try:
-        return datetime.strptime(words, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{words!r} is no day, such as 2026-11-23") from None
-
-
-def _fault(words: str) -> Fault:
-    try:
-        return Fault.parse(words)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from None
-
-
-def _port(words: str) -> int:
-    if not words.isascii() or not words.isdigit() or not 1 <= int(words) <= MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{words!r} is no port")
-    return int(words)

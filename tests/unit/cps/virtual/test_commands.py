@@ -26,6 +26,12 @@ from tests.support.virtual_reader import LoneReader, lone_reader
 
 SECONDS = 5
 STATUS = bytes.fromhex("0020000100")
+USING_A_KEY = (
+    "00 A4 09 0C 04 3F000001",
+    "00 20 00 01 04 31323334",
+    "00 22 41 A4 06 80 01 02 84 01 82",
+    "00 88 00 00 14" + "00" * 20,
+)
 
 
 @pytest.fixture
@@ -266,8 +272,10 @@ def test_what_new_does_not_understand_is_told(
         (["--port", "x"], "'x' is no port"),
         (["--contactless", "--t0"], "not allowed with"),
         (["--timing", "quick"], "invalid choice"),
+        (["--bit-rate", "999"], "'999' is no bit rate"),
+        (["--key-seconds", "61"], "0 to 60 seconds"),
     ],
-    ids=["fault", "port 0", "port 65536", "port x", "two interfaces", "timing"],
+    ids=["fault", "port 0", "port 65536", "port x", "two interfaces", "timing", "line", "key"],
 )
 def test_what_insert_does_not_understand_is_told(
     card: Path, home: Path, capsys: pytest.CaptureFixture[str], options: list[str], text: str
@@ -425,18 +433,40 @@ def test_a_fault_happens_to_the_inserted_card(inserting: Inserting) -> None:
     assert answers == [GARBAGE, b"\x63\xc3", b""]
 
 
+@pytest.mark.parametrize(
+    ("options", "bit_rate", "key_operation"),
+    [
+        pytest.param(["--timing", "realistic"], 9600, 0.5, id="as is known"),
+        pytest.param(["--bit-rate", "38400"], 38400, 0.5, id="on another line"),
+        pytest.param(["--key-seconds", "0.3"], 9600, 0.3, id="with another key"),
+        pytest.param(
+            ["--timing", "realistic", "--bit-rate", "1000", "--key-seconds", "2"],
+            1000,
+            2.0,
+            id="with all of them",
+        ),
+    ],
+)
 def test_a_realistic_card_takes_its_time(
-    inserting: Inserting, monkeypatch: pytest.MonkeyPatch
+    inserting: Inserting,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    bit_rate: int,
+    key_operation: float,
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr(commands, "TimedCard", partial(TimedCard, sleep=slept.append))
 
     def meanwhile() -> None:
         inserting.reader.ask(STATUS)
+        for command in USING_A_KEY:
+            inserting.reader.ask(bytes.fromhex(command))
 
-    assert inserting.run("--timing", "realistic", meanwhile=meanwhile) == 0
+    assert inserting.run(*options, meanwhile=meanwhile) == 0
 
-    assert slept == [pytest.approx(0.08 + 7 * 12 / 9600)]
+    assert slept[0] == pytest.approx(0.08 + 7 * 12 / bit_rate)
+    # A header, its answer, a character in between, and the challenge.
+    assert slept[-1] == pytest.approx(0.08 + (8 + 20) * 12 / bit_rate + key_operation)
 
 
 @pytest.mark.usefixtures("handlers")
