@@ -211,9 +211,14 @@ def _pin_entry(pin_file: Path | None, pin_descriptor: int | None) -> PINEntry:
     if window_usable():
         return WindowPINEntry()
     if os.name != "posix":
-        raise ConfigurationError("PIN", "no window can be shown here; install tkinter")
-    # Only here: its module is for systems with POSIX terminals.
+        raise ConfigurationError("PIN", "no window: pip install 'cps-gateway[desktop]'")
+    # Only here: these modules are for POSIX systems.
+    from cps.agent.pinentry import PinentryPINEntry, pinentry_program
     from cps.agent.terminal import TerminalPINEntry
+
+    if (found := pinentry_program()) is not None:
+        program, on_terminal = found
+        return PinentryPINEntry(program, "/dev/tty" if on_terminal else None)
 
     entry = TerminalPINEntry()
     if not entry.usable():
