@@ -20,8 +20,10 @@ from gateway.edge.pages import SERVER_NAME
 from gateway.errors import UpstreamError
 from gateway.settings import LimitsSettings, PortalSettings
 
-MAX_UPSTREAM_CONNECTIONS = 1000
-"""Connections to one server behind the relay at a time; further requests wait for one."""
+MAX_PORTAL_CONNECTIONS = 20_000
+"""Connections to the portal at a time: one for each open WebSocket or stream of a browser."""
+MAX_CONTROL_CONNECTIONS = 1000
+"""Connections to the control plane at a time; further requests wait for one."""
 IDLE_CONNECTION_SECONDS = 10
 """Time for which a connection to the portal is kept for the next request."""
 STALL_SECONDS = 60
@@ -54,7 +56,7 @@ class Backend:
         :raises ConfigurationError: for files of its TLS that cannot be used.
         """
         connector = aiohttp.TCPConnector(
-            limit=MAX_UPSTREAM_CONNECTIONS,
+            limit=MAX_PORTAL_CONNECTIONS,
             keepalive_timeout=IDLE_CONNECTION_SECONDS,
             ssl=_portal_tls(portal) if portal.upstream.startswith("https:") else True,
         )
@@ -67,7 +69,7 @@ class Backend:
         :param socket: the Unix socket on which it listens.
         """
         connector = aiohttp.UnixConnector(
-            str(socket), limit=MAX_UPSTREAM_CONNECTIONS, keepalive_timeout=IDLE_CONNECTION_SECONDS
+            str(socket), limit=MAX_CONTROL_CONNECTIONS, keepalive_timeout=IDLE_CONNECTION_SECONDS
         )
         return cls(_client(connector, limits), "http://control-plane", own_cookies=True)
 

@@ -2,13 +2,15 @@
 
 import sys
 
-from tests.bench import card, relay, revocation, session_end, storm, trust
+from tests.bench import card, many, relay, revocation, session_end, stores, storm, trust
 
 MEASUREMENTS = {
     "card": card.main,
     "relay": relay.main,
     "session_end": session_end.main,
     "storm": storm.main,
+    "many": many.main,
+    "stores": stores.main,
     "revocation": revocation.main,
     "trust": trust.main,
 }

@@ -2,9 +2,9 @@
 
 A probe has leaked when the portal sees it. Proxies that sites keep may answer in their own words,
 and make some odd requests plain where our engines refuse them; then the portal sees a plain one
-with the true identity, and without a session nothing at all. The letters are groups of attacks:
-H header fields, P paths, R addressing, S smuggling, M methods, U upgrades, C cookies, X internal
-paths.
+with the true identity, and without a session nothing at all. The rows of the table in
+docs/reference/engines.md begin the names of their tests: H header fields, P paths, R addressing,
+S smuggling, M methods, U upgrades, C cookies, X internal paths, D floods.
 """
 
 import json
@@ -15,10 +15,12 @@ from contextlib import suppress
 import pytest
 
 from cps.authtoken.encoding import b64url_encode
+from gateway.clock import system_clock
 from gateway.edge.relay import METHODS
 from gateway.edge.target import read_target
 from gateway.session.cookie import SESSION_COOKIE
 from tests.support.engines import ENGINES, OWN_PROXIES, FrontName, portal_and_engine
+from tests.support.logins import EMPLOYEE, agent_key
 from tests.support.relay import (
     HOST,
     Message,
@@ -79,21 +81,29 @@ def _seen(message: Message) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in json.loads(message.body)["fields"]]
 
 
-def _assert_refused(attacked: Attacked, answer: Message, *statuses: int) -> None:
-    """Fail where the portal saw anything, or our engine said something else than one of these."""
+def _assert_refused(
+    attacked: Attacked, answer: Message, status: int, *, nginx: int | None = None
+) -> None:
+    """Fail where the portal saw anything, or our engine said something else than this.
+
+    :param nginx: what nginx says, where it is something else.
+    """
     assert attacked.portal.all_received == b""
     if attacked.is_ours:
-        assert answer.status in statuses, answer
+        is_nginx = nginx is not None and attacked.engine != "embedded"
+        assert answer.status == (nginx if is_nginx else status), answer
     elif answer.status < 300:
         # Nobody's site with Caddy, or the gateway's own page that the proxy read out of the path.
         assert answer.body == b"" or json.loads(answer.body)["first"].startswith("GET /_cps")
 
 
-def _assert_refused_or_made_plain(attacked: Attacked, answer: Message, *statuses: int) -> None:
+def _assert_refused_or_made_plain(
+    attacked: Attacked, answer: Message, status: int, *, nginx: int | None = None
+) -> None:
     """Also allow a proxy that is not ours to pass on a plain request in the place of an odd one."""
     heads = attacked.portal.all_received.split(b"\r\n\r\n")[:-1]
     if attacked.is_ours or not heads:
-        _assert_refused(attacked, answer, *statuses)
+        _assert_refused(attacked, answer, status, nginx=nginx)
         return
     assert answer.status == 200
     for head in heads:
@@ -157,6 +167,16 @@ def test_h3_connection_cannot_make_our_fields_disappear(attacked: Attacked, name
 )
 def test_h4_malformed_field_lines_are_refused(attacked: Attacked, line: str) -> None:
     _assert_refused_or_made_plain(attacked, attacked.send("/", line), 400)
+
+
+@pytest.mark.parametrize("name", ["X-CPS-Profession", "X-CPS-Organisation"])
+def test_h5_what_a_session_does_not_say_the_browser_does_not_say_either(
+    attacked: Attacked, name: str
+) -> None:
+    cookie = attacked.relay.sessions.create(EMPLOYEE, agent_key(), now=system_clock())
+    attacked.portal.forget()
+    answer = attacked.relay.ask(raw_request("/", f"{name}: evil", cookie=cookie))
+    assert "evil" not in [value for _, value in _seen(answer)]
 
 
 @pytest.mark.parametrize(
@@ -228,26 +248,19 @@ def test_h8_control_characters_in_a_field_are_refused(attacked: Attacked, charac
     _assert_refused_or_made_plain(attacked, attacked.send("/", f"Accept: a{character}b"), 400)
 
 
-NOT_CANONICAL = [
-    "/public/../admin",
-    "/..",
-    "/a/.",
-    "/./admin",
+DOT_SEGMENTS = ["/public/../admin", "/..", "/a/.", "/./admin"]
+ENCODED_DOTS = [
     "/%2e%2e/admin",
     "/.%2e/admin",
     "/%2e./admin",
     "/..%2fadmin",
     "/%2E%2E%2Fadmin",
     "/..%5cadmin",
-    "/public/..;/admin",
-    "/admin;x=1",
-    "/admin%3bx=1",
-    "/%252e%252e/admin",
-    "/%c0%ae%c0%ae/admin",
-    "/%ff",
-    "/a#b",
-    "/a?b#c",
-    "/a%23b",
+]
+PARAMETERS = ["/public/..;/admin", "/admin;x=1", "/admin%3bx=1"]
+ENCODED_TWICE = ["/%252e%252e/admin", "/%c0%ae%c0%ae/admin", "/%ff"]
+FRAGMENTS = ["/a#b", "/a?b#c", "/a%23b"]
+OTHER_READINGS = [
     "//admin",
     "/a//b",
     "/a\\b",
@@ -262,6 +275,8 @@ NOT_CANONICAL = [
     "/a?\u00e9",
     "admin",
     "*",
+]
+ABSOLUTE = [
     "http://portal.example/",
     "http://evil.example/",
     "https://portal.example/",
@@ -269,8 +284,43 @@ NOT_CANONICAL = [
 ]
 
 
-@pytest.mark.parametrize("target", NOT_CANONICAL, ids=ascii)
-def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) -> None:
+@pytest.mark.parametrize("target", DOT_SEGMENTS)
+def test_p1_dot_segments_are_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", ENCODED_DOTS)
+def test_p2_encoded_dot_segments_are_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", PARAMETERS)
+def test_p3_path_parameters_are_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", ENCODED_TWICE)
+def test_p4_what_is_encoded_twice_or_too_long_is_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", FRAGMENTS)
+def test_p5_fragments_are_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", OTHER_READINGS, ids=ascii)
+def test_p6_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) -> None:
+    _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
+
+
+@pytest.mark.parametrize("target", ["/secret?x=/public/", "/secret?/_cps/login", "/?x=/_cps/"])
+def test_p7_a_query_opens_nothing(attacked: Attacked, target: str) -> None:
+    _assert_refused(attacked, attacked.probe(raw_request(target)), 401)
+
+
+@pytest.mark.parametrize("target", ABSOLUTE)
+def test_r1_absolute_targets_are_refused(attacked: Attacked, target: str) -> None:
     _assert_refused_or_made_plain(attacked, attacked.send(target), 400)
 
 
@@ -295,7 +345,7 @@ def test_p_a_path_with_two_readings_is_refused(attacked: Attacked, target: str) 
         "/x/_cps/y",
     ],
 )
-def test_p_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, target: str) -> None:
+def test_p6_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, target: str) -> None:
     answer = attacked.send(target)
     assert answer.status == 200
     if not attacked.is_ours:
@@ -329,7 +379,7 @@ def test_p_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, ta
     ],
 )
 @pytest.mark.parametrize("with_session", [True, False], ids=["session", "no session"])
-def test_p_the_control_planes_path_has_one_spelling(
+def test_p6_the_control_planes_path_has_one_spelling(
     attacked: Attacked, target: str, with_session: bool
 ) -> None:
     answer = attacked.send(target) if with_session else attacked.probe(raw_request(target))
@@ -337,28 +387,28 @@ def test_p_the_control_planes_path_has_one_spelling(
 
 
 @pytest.mark.parametrize(
-    "host",
+    ("host", "nginx"),
     [
-        "evil.example",
-        "portal.example:443",
-        "portal.example.",
-        "PORTAL.example",
-        "a/@portal.example",
-        "portal.example@evil.example",
-        "",
+        ("evil.example", 421),
+        ("portal.example:443", 421),
+        ("portal.example.", 421),
+        ("PORTAL.example", 421),
+        ("a/@portal.example", 400),
+        ("portal.example@evil.example", 421),
+        ("", 400),
     ],
 )
-def test_r_another_host_is_refused(attacked: Attacked, host: str) -> None:
+def test_r2_another_host_is_refused(attacked: Attacked, host: str, nginx: int) -> None:
     raw = raw_request("/", host=host, cookie=attacked.cookie)
-    _assert_refused(attacked, attacked.probe(raw), 400, 421)
+    _assert_refused(attacked, attacked.probe(raw), 421, nginx=nginx)
 
 
-def test_r_two_hosts_are_refused(attacked: Attacked) -> None:
+def test_r2_two_hosts_are_refused(attacked: Attacked) -> None:
     _assert_refused_or_made_plain(attacked, attacked.send("/", f"Host: {HOST}"), 400)
     _assert_refused_or_made_plain(attacked, attacked.send("/", "Host: evil.example"), 400)
 
 
-def test_r_a_missing_host_is_refused(attacked: Attacked) -> None:
+def test_r2_a_missing_host_is_refused(attacked: Attacked) -> None:
     raw = f"GET / HTTP/1.1\r\nCookie: {cookie_field(attacked.cookie)}\r\n\r\n".encode()
     _assert_refused(attacked, attacked.probe(raw), 400)
 
@@ -377,7 +427,6 @@ SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         ["Content-Length: 4, 4"],
         ["Content-Length: 0x4"],
         ["Content-Length: -1"],
-        ["Content-Length: 4 "],
         ["Content-Length:"],
         ["Transfer-Encoding: xchunked"],
         ["Transfer-Encoding: chunked, identity"],
@@ -386,59 +435,79 @@ SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         ["Transfer-Encoding: \x0bchunked"],
         ["Transfer-Encoding : chunked"],
         ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
-        ["Transfer_Encoding: chunked", "Content-Length: 4"],
     ],
     ids=ascii,
 )
-def test_s_a_body_whose_end_is_unclear_smuggles_nothing(
-    attacked: Attacked, lines: list[str]
-) -> None:
+def test_s1_a_body_whose_end_is_unclear_is_refused(attacked: Attacked, lines: list[str]) -> None:
     head = raw_request("/upload", *lines, method="POST", cookie=attacked.cookie)
     answer = attacked.probe(head + b"0\r\n\r\n" + SMUGGLED.encode())
-    assert b"smuggled" not in attacked.portal.all_received.split(b"\r\n\r\n")[0]
+    if attacked.is_ours:
+        _assert_refused(attacked, answer, 400)
+        return
     assert b"GET /smuggled" not in attacked.portal.all_received
     if answer.status == 200:
         # The one reading left: the length or the chunks that were stated alone.
         assert json.loads(answer.body)["body"] in ("", "0\r\n\r")
 
 
-def test_s_chunks_on_http_1_0_are_refused(attacked: Attacked) -> None:
-    raw = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
-    _assert_refused_or_made_plain(
-        attacked,
-        attacked.probe(raw.replace(b"HTTP/1.1", b"HTTP/1.0") + b"0\r\n\r\n"),
-        400,
-        505,
-    )
-
-
 @pytest.mark.parametrize(
-    "version", [b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.2", b"HTTQ/1.1"]
+    "lines",
+    [["Content-Length: 4 "], ["Transfer_Encoding: chunked", "Content-Length: 4"]],
+    ids=["space after the length", "another name"],
 )
-def test_s_other_versions_are_refused(attacked: Attacked, version: bytes) -> None:
-    raw = raw_request("/", cookie=attacked.cookie).replace(b"HTTP/1.1", version)
-    _assert_refused_or_made_plain(attacked, attacked.probe(raw), 400, 505)
+def test_s1_a_body_with_one_end_smuggles_nothing(attacked: Attacked, lines: list[str]) -> None:
+    head = raw_request("/upload", *lines, method="POST", cookie=attacked.cookie)
+    answer = attacked.probe(head + b"0\r\n\r\n" + SMUGGLED.encode())
+    if attacked.is_ours or answer.status == 200:
+        assert json.loads(answer.body)["body"] == "0\r\n\r"
+    assert b"GET /smuggled" not in attacked.portal.all_received
+
+
+def test_s1_chunks_on_http_1_0_are_refused(attacked: Attacked) -> None:
+    raw = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
+    old = raw.replace(b"HTTP/1.1", b"HTTP/1.0")
+    answer = attacked.probe(old + b"0\r\n\r\n")
+    _assert_refused_or_made_plain(attacked, answer, 505, nginx=400)
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("version", "status", "nginx"),
     [
-        b"GET / HTTP/1.1\nHost: portal.example\n\n",
-        b"GET / HTTP/1.1\r\nHost: portal.example\n\r\n",
-        b"GET  / HTTP/1.1\r\nHost: portal.example\r\n\r\n",
-        b"GET\t/ HTTP/1.1\r\nHost: portal.example\r\n\r\n",
-        b"GET / x HTTP/1.1\r\nHost: portal.example\r\n\r\n",
-        b" GET / HTTP/1.1\r\nHost: portal.example\r\n\r\n",
+        (b"HTTP/1.0", 505, 505),
+        (b"HTTP/0.9", 505, 400),
+        (b"HTTP/2.0", 505, 505),
+        (b"HTTP/1.2", 400, 400),
+        (b"HTTQ/1.1", 400, 400),
+    ],
+)
+def test_s1_other_versions_are_refused(
+    attacked: Attacked, version: bytes, status: int, nginx: int
+) -> None:
+    raw = raw_request("/", cookie=attacked.cookie).replace(b"HTTP/1.1", version)
+    _assert_refused_or_made_plain(attacked, attacked.probe(raw), status, nginx=nginx)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "nginx"),
+    [
+        # nginx takes a bare line feed as a line's end, the parser of the relay a second space:
+        # then it is a request without a session like any other.
+        (b"GET / HTTP/1.1\nHost: portal.example\n\n", 400, 401),
+        (b"GET / HTTP/1.1\r\nHost: portal.example\n\r\n", 400, 401),
+        (b"GET  / HTTP/1.1\r\nHost: portal.example\r\n\r\n", 401, 400),
+        (b"GET\t/ HTTP/1.1\r\nHost: portal.example\r\n\r\n", 400, 400),
+        (b"GET / x HTTP/1.1\r\nHost: portal.example\r\n\r\n", 400, 400),
+        (b" GET / HTTP/1.1\r\nHost: portal.example\r\n\r\n", 400, 400),
     ],
     ids=ascii,
 )
-def test_s_malformed_request_lines_and_bare_line_feeds_reach_nobody(
-    attacked: Attacked, raw: bytes
+def test_s2_malformed_request_lines_and_bare_line_feeds_reach_nobody(
+    attacked: Attacked, raw: bytes, status: int, nginx: int
 ) -> None:
-    _assert_refused(attacked, attacked.probe(raw), 400, 401)
+    _assert_refused(attacked, attacked.probe(raw), status, nginx=nginx)
 
 
-def test_s_chunk_extensions_and_trailers_do_not_pass(attacked: Attacked) -> None:
+def test_s2_chunk_extensions_and_trailers_do_not_pass(attacked: Attacked) -> None:
     head = raw_request("/", "Transfer-Encoding: chunked", method="POST", cookie=attacked.cookie)
     answer = attacked.probe(head + b"2;x=1\r\nab\r\n0\r\nX-CPS-Subject: evil\r\n\r\n")
     assert answer.status in (200, 400)
@@ -446,7 +515,7 @@ def test_s_chunk_extensions_and_trailers_do_not_pass(attacked: Attacked) -> None
     assert b"x=1" not in attacked.portal.all_received
 
 
-def test_s_expect_is_answered_here_and_does_not_pass(attacked: Attacked) -> None:
+def test_s2_expect_is_answered_here_and_does_not_pass(attacked: Attacked) -> None:
     if attacked.engine == "own haproxy":
         pytest.skip("HAProxy passes it on: the portal invites")
     attacked.portal.forget()
@@ -467,7 +536,7 @@ def test_s_expect_is_answered_here_and_does_not_pass(attacked: Attacked) -> None
     assert "expect" not in dict(_seen(answer))
 
 
-def test_s_nobody_without_a_session_is_invited_to_send(attacked: Attacked) -> None:
+def test_s2_nobody_without_a_session_is_invited_to_send(attacked: Attacked) -> None:
     raw = raw_request("/", "Expect: 100-continue", "Content-Length: 2", method="POST")
     attacked.portal.forget()
     with attacked.relay.wire() as wire:
@@ -481,11 +550,11 @@ def test_s_nobody_without_a_session_is_invited_to_send(attacked: Attacked) -> No
     assert attacked.portal.all_received == b""
 
 
-def test_s_an_unknown_expectation_is_refused(attacked: Attacked) -> None:
+def test_s2_an_unknown_expectation_is_refused(attacked: Attacked) -> None:
     _assert_refused_or_made_plain(attacked, attacked.send("/", "Expect: magic", method="POST"), 417)
 
 
-def test_s_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> None:
+def test_s2_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> None:
     bad = raw_request("//x", cookie=attacked.cookie)
     good = raw_request("/second", cookie=attacked.cookie)
     attacked.portal.forget()
@@ -503,25 +572,25 @@ def test_s_what_follows_a_refused_request_is_not_read(attacked: Attacked) -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "statuses"),
+    ("method", "status", "nginx"),
     [
-        ("TRACE", (405,)),
-        ("PROPFIND", (405,)),
-        ("LOCK", (405,)),
-        ("get", (400,)),
-        ("FOO", (400, 405)),
-        ("GE T", (400,)),
+        ("TRACE", 405, 405),
+        ("PROPFIND", 405, 405),
+        ("LOCK", 405, 405),
+        ("get", 400, 400),
+        ("FOO", 400, 405),
+        ("GE T", 400, 400),
     ],
 )
-def test_m_other_methods_are_refused(
-    attacked: Attacked, method: str, statuses: tuple[int, ...]
+def test_m1_other_methods_are_refused(
+    attacked: Attacked, method: str, status: int, nginx: int
 ) -> None:
-    _assert_refused(attacked, attacked.send(method=method), *statuses)
+    _assert_refused(attacked, attacked.send(method=method), status, nginx=nginx)
 
 
-def test_m_connect_opens_no_tunnel(attacked: Attacked) -> None:
+def test_m1_connect_opens_no_tunnel(attacked: Attacked) -> None:
     answer = attacked.send("evil.example:443", method="CONNECT")
-    _assert_refused(attacked, answer, 400, 405)
+    _assert_refused(attacked, answer, 405, nginx=400)
 
 
 @pytest.mark.parametrize(
@@ -535,23 +604,23 @@ def test_m_connect_opens_no_tunnel(attacked: Attacked) -> None:
     ],
     ids=["h2c", "tls", "websocket or h2c", "websocket without key", "without connection"],
 )
-def test_u_other_upgrades_are_refused(attacked: Attacked, lines: list[str]) -> None:
+def test_u1_other_upgrades_are_refused(attacked: Attacked, lines: list[str]) -> None:
     _assert_refused_or_made_plain(attacked, attacked.send("/", *lines), 400)
 
 
-def test_u_an_http_2_preface_is_refused(attacked: Attacked) -> None:
-    _assert_refused(attacked, attacked.probe(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 400, 405, 505)
+def test_u1_an_http_2_preface_is_refused(attacked: Attacked) -> None:
+    _assert_refused(attacked, attacked.probe(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 400)
 
 
 class TestCookies:
     """C: which cookie opens the portal, and what the portal sees of it."""
 
-    def test_two_session_cookies_are_refused(self, attacked: Attacked) -> None:
+    def test_c1_two_session_cookies_are_refused(self, attacked: Attacked) -> None:
         good, bad = cookie_field(attacked.cookie), f"{SESSION_COOKIE}={'A' * 43}"
         for value in (f"{good}; {bad}", f"{bad}; {good}"):
             _assert_refused(attacked, attacked.with_cookie_field(value), 400)
 
-    def test_two_cookie_fields_count_as_one(self, attacked: Attacked) -> None:
+    def test_c1_two_cookie_fields_count_as_one(self, attacked: Attacked) -> None:
         answer = attacked.send("/", f"Cookie: {SESSION_COOKIE}={'A' * 43}")
         _assert_refused(attacked, answer, 400)
 
@@ -570,30 +639,32 @@ class TestCookies:
         ],
         ids=ascii,
     )
-    def test_another_spelling_is_not_the_session(self, attacked: Attacked, spelling: str) -> None:
+    def test_c2_another_spelling_is_not_the_session(
+        self, attacked: Attacked, spelling: str
+    ) -> None:
         value = b64url_encode(attacked.cookie)
         spelt = spelling.format(name=SESSION_COOKIE, lower=SESSION_COOKIE.lower(), value=value)
         answer = attacked.with_cookie_field(spelt.encode("utf-8").decode("latin-1"))
         _assert_refused(attacked, answer, 401)
 
-    def test_a_version_attribute_before_the_session_changes_nothing(
+    def test_c2_a_version_attribute_before_the_session_changes_nothing(
         self, attacked: Attacked
     ) -> None:
         answer = attacked.with_cookie_field(f"$Version=1; {cookie_field(attacked.cookie)}")
         assert answer.status == 200
 
-    def test_too_many_cookies_are_refused(self, attacked: Attacked) -> None:
+    def test_c2_too_many_cookies_are_refused(self, attacked: Attacked) -> None:
         pad = "a=" + "b" * 9000
         answer = attacked.with_cookie_field(f"{pad}; {cookie_field(attacked.cookie)}")
         _assert_refused(attacked, answer, 431)
 
-    def test_the_portal_never_sees_our_cookies(self, attacked: Attacked) -> None:
+    def test_c3_the_portal_never_sees_our_cookies(self, attacked: Attacked) -> None:
         ours = cookie_field(attacked.cookie)
         answer = attacked.with_cookie_field(f"a=1; {ours}; __Host-cps-login={'B' * 43}; b=2")
         assert dict(_seen(answer))["cookie"] == "a=1; b=2"
         assert b"__Host-cps" not in attacked.portal.all_received
 
-    def test_our_cookies_alone_leave_no_field(self, attacked: Attacked) -> None:
+    def test_c3_our_cookies_alone_leave_no_field(self, attacked: Attacked) -> None:
         answer = attacked.with_cookie_field(cookie_field(attacked.cookie))
         assert "cookie" not in dict(_seen(answer))
 
@@ -603,38 +674,38 @@ class TestCookies:
     ["/_cps/internal", "/_cps/internal/enter", "/_cps/INTERNAL/enter", "/_cps/internal/x/y"],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_x_internal_paths_do_not_exist_outside(
+def test_x1_internal_paths_do_not_exist_outside(
     attacked: Attacked, target: str, method: str
 ) -> None:
     _assert_refused(attacked, attacked.send(target, method=method), 404)
 
 
-def test_x_the_control_plane_is_told_the_real_client(attacked: Attacked) -> None:
+def test_x1_the_control_plane_is_told_the_real_client(attacked: Attacked) -> None:
     raw = raw_request("/_cps/session", "X-CPS-Client: 6.6.6.6", "X_CPS_Client: 6.6.6.6")
     fields = [(n.lower(), v) for n, v in json.loads(attacked.probe(raw).body)["fields"]]
     assert [v for n, v in fields if "client" in n] == ["127.0.0.1"]
 
 
-def test_d_a_huge_head_is_refused(attacked: Attacked) -> None:
+def test_d1_a_huge_head_is_refused(attacked: Attacked) -> None:
     answer = attacked.send("/", "X-Padding: " + "a" * 65536)
     _assert_refused(attacked, answer, 431)
 
 
-def test_d_many_fields_do_not_reach_the_portal(attacked: Attacked) -> None:
+def test_d1_many_fields_do_not_reach_the_portal(attacked: Attacked) -> None:
     answer = attacked.send("/", *(f"X-{n}: a" for n in range(110)))
     if attacked.engine in ("nginx", "own nginx"):
         # Bounded by their size alone; names that it does not know stay behind.
         assert not [name for name, value in _seen(answer) if value == "a"]
     else:
-        _assert_refused(attacked, answer, 400, 431)
+        _assert_refused(attacked, answer, 400)
 
 
-def test_d_many_small_fields_past_the_limit_are_refused(attacked: Attacked) -> None:
+def test_d1_many_small_fields_past_the_limit_are_refused(attacked: Attacked) -> None:
     answer = attacked.send("/", *(f"X-{n}: {'a' * 400}" for n in range(60)))
     _assert_refused(attacked, answer, 431)
 
 
-def test_d_a_body_of_the_control_plane_is_bounded(attacked: Attacked) -> None:
+def test_d1_a_body_of_the_control_plane_is_bounded(attacked: Attacked) -> None:
     raw = raw_request("/_cps/agent/token", "Content-Length: 65537", method="POST")
     # Others wait for the body before they tell that it is too large.
     body = b"" if attacked.is_ours else b"a" * 65537
