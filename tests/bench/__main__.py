@@ -2,15 +2,14 @@
 
 import sys
 
-from tests.bench import card, many, relay, revocation, session_end, stores, storm, trust
+from tests.bench import card, click, relay, revocation, session_end, storm, trust
 
 MEASUREMENTS = {
     "card": card.main,
+    "click": click.main,
     "relay": relay.main,
     "session_end": session_end.main,
     "storm": storm.main,
-    "many": many.main,
-    "stores": stores.main,
     "revocation": revocation.main,
     "trust": trust.main,
 }
