@@ -2,7 +2,17 @@
 
 import sys
 
-from tests.bench import card, click, relay, revocation, session_end, storm, trust
+from tests.bench import (
+    card,
+    click,
+    many,
+    relay,
+    revocation,
+    session_end,
+    stores,
+    storm,
+    trust,
+)
 
 MEASUREMENTS = {
     "card": card.main,
@@ -10,6 +20,8 @@ MEASUREMENTS = {
     "relay": relay.main,
     "session_end": session_end.main,
     "storm": storm.main,
+    "many": many.main,
+    "stores": stores.main,
     "revocation": revocation.main,
     "trust": trust.main,
 }
