@@ -156,7 +156,8 @@ def test_h3_connection_cannot_make_our_fields_disappear(attacked: Attacked, name
         return
     fields = _seen(answer)
     names = [name for name, _ in fields]
-    assert names.count(named.lower()) == 1
+    is_told = (attacked.engine, named) != ("own traefik", "X-Forwarded-For")
+    assert names.count(named.lower()) == is_told
     assert not [v for n, v in fields if n == "connection" and named.lower() in v.lower()]
 
 
@@ -226,12 +227,16 @@ def test_h6_what_the_gateway_says_of_the_way_stands_once(attacked: Attacked) -> 
         )
     )
     said = {n: v for n, v in fields if "forwarded" in n}
-    assert said == {
+    expected = {
         "forwarded": f'for=127.0.0.1;host="{HOST}";proto=https',
         "x-forwarded-for": "127.0.0.1",
         "x-forwarded-host": HOST,
         "x-forwarded-proto": "https",
     }
+    if attacked.engine == "own traefik":
+        # There stood the gateway's permission, in the one form that Traefik can look for.
+        del expected["x-forwarded-for"]
+    assert said == expected
     assert len([n for n, _ in fields if "forwarded" in n]) == len(said)
 
 

@@ -187,6 +187,10 @@ class Wire:
         """Send all of *data*."""
         self._connection.sendall(data)
 
+    def patience(self, seconds: float) -> None:
+        """Wait so long for what comes, instead of the usual time."""
+        self._connection.settimeout(seconds)
+
     def reset(self) -> None:
         """Close without a farewell."""
         self._connection.setsockopt(

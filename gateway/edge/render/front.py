@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.edge.forward_auth import FORWARD_AUTH_PATH, REMOVE_FIELD
+from gateway.edge.forward_auth import FORWARD_AUTH_PATH, LET_IN_ADDRESS
 from gateway.edge.relay import METHODS
 from gateway.edge.system_authorities import system_authorities
 from gateway.edge.templates import fill
@@ -129,7 +129,7 @@ def render(front: Front, name: str, **values: str) -> str:
         "let_in": LET_IN,
         "let_in_field": LET_IN_FIELD,
         "let_in_name": LET_IN_FIELD.lower(),
-        "remove_field": REMOVE_FIELD,
+        "let_in_address": LET_IN_ADDRESS,
         "methods": " ".join(METHODS),
         "connect_seconds": str(front.settings.limits.upstream_connect_seconds),
         "read_seconds": str(front.settings.limits.upstream_read_seconds),

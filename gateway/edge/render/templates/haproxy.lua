@@ -62,7 +62,8 @@ core.register_action("cps_ask", { "http-req" }, function(txn)
     url = "http://cps-gateway<<forward_auth_path>>",
     dst = "unix@<<relay_socket>>",
     headers = question_of(txn),
-    timeout = <<question_seconds>>000,
+    -- HAProxy asks up to four times.
+    timeout = 1500,
   })
   if not answer or not answer.status or answer.status == 0 then
     refuse(txn, 503)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import system_clock
-from gateway.edge.forward_auth import FORWARD_AUTH_PATH
+from gateway.edge.forward_auth import FORWARD_AUTH_PATH, LET_IN_ADDRESS
 from gateway.session.model import EndReason, SessionStore
 from tests.support.proxies import for_proxy, front_of, running_gateway
 from tests.support.relay import (
@@ -86,7 +86,7 @@ def test_a_session_is_a_permission_with_the_identity(asked: Asked) -> None:
     assert answer.one("X-CPS-Subject") == PERSON.national_id
     assert answer.one("X-CPS-Assertion") == f"assertion-of-{PERSON.national_id}"
     assert answer.one("Forwarded") == f'for=192.0.2.7;host="{HOST}";proto=https'
-    assert answer.one("X-Forwarded-For") is None
+    assert answer.one("X-Forwarded-For") == LET_IN_ADDRESS
     assert answer.one("Cache-Control") == "no-store"
     assert answer.body == b""
 
