@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="cps", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    cps.agent.commands.add_commands(subparsers)
+    actions = cps.agent.commands.add_commands(subparsers)
+    cps.card_commands.commands.add_agent_doctor(actions)
     cps.card_commands.commands.add_commands(subparsers)
     cps.virtual.commands.add_commands(subparsers)
     cps.issuer.commands.add_commands(subparsers)

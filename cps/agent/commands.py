@@ -1,8 +1,11 @@
 """`cps agent`: the command line of the workstation agent."""
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from cps.agent.errors import AgentError, ConfigurationError
 from cps.errors import CardError
@@ -11,8 +14,13 @@ ENDED, FAILED, MISUSED = 0, 1, 2
 """Exit codes."""
 
 
-def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``cps agent``."""
+def add_commands(
+    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    """Add ``cps agent``.
+
+    :returns: where its actions are added.
+    """
     parser = subparsers.add_parser(
         "agent", help="answer portals' login pages on this computer with the card in its reader"
     )
@@ -61,6 +69,14 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     opener.add_argument("link", metavar="LINK")
     opener.set_defaults(run=run_open)
+    starter = actions.add_parser(
+        "install", help="start the agent with each session of this user (Linux), and now"
+    )
+    starter.add_argument("--portal", action="append", default=[], metavar="ORIGIN")
+    starter.set_defaults(run=run_install)
+    remover = actions.add_parser("uninstall", help="undo `install`, and stop the agent")
+    remover.set_defaults(run=run_uninstall)
+    return actions
 
 
 def run(options: argparse.Namespace) -> int:
@@ -105,6 +121,38 @@ def run_open(options: argparse.Namespace) -> int:
         return FAILED
     try:
         open_link(options.link)
+    except (AgentError, OSError) as exc:
+        _say(str(exc))
+        return FAILED
+    return ENDED
+
+
+def run_install(options: argparse.Namespace) -> int:
+    """Have the agent start with the session.
+
+    :returns: 0, or 1 where that cannot be had.
+    """
+    arguments = [word for origin in options.portal for word in ("--portal", origin)]
+    return _change_start(
+        lambda autostart: [autostart.install(Path.home(), arguments, environment=os.environ)]
+    )
+
+
+def run_uninstall(options: argparse.Namespace) -> int:
+    """Have it start no more.
+
+    :returns: 0, or 1 where that cannot be had.
+    """
+    return _change_start(lambda autostart: autostart.uninstall(Path.home(), environment=os.environ))
+
+
+def _change_start(change: Callable[[ModuleType], list[Path]]) -> int:
+    # Only here: it is for Linux.
+    from cps.agent import autostart
+
+    try:
+        for file in change(autostart):
+            print(file)
     except (AgentError, OSError) as exc:
         _say(str(exc))
         return FAILED

@@ -7,6 +7,8 @@ import ssl
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,6 +27,8 @@ from cps.authtoken.lease import LeaseMessage, require_lease_id
 from cps.authtoken.token import ALGORITHMS, AuthToken
 
 PROTOCOL_VERSION = 1
+KEYS_PATH = "/_cps/.well-known/jwks.json"
+"""What a gateway answers to everybody."""
 MAX_LEASE_SECONDS = 3600
 """Longest heartbeat and grace that a gateway may ask for."""
 MAX_ANSWER_BYTES = 4096
@@ -192,27 +196,22 @@ class GatewayClient:
             raise _unreachable("lease answered without saying whether the session lives")
         return alive
 
-    def _exchange(self, path: str, body: bytes, patience: Patience) -> dict[str, object]:
-        # One connection for each request: an idle one that the network dropped while the person
-        # typed the PIN would fail the login.
+    def server_time(self) -> datetime:
+        """Return the present as the gateway's server tells it with any answer.
+
+        :raises SignInError: TLS_ERROR, PROXY_ERROR or GATEWAY_UNREACHABLE.
+
+        Source: RFC 9110 §6.6.1.
+        """
+        response, _ = self._send("HEAD", KEYS_PATH, b"", self._lease)
         try:
-            with self._pool(patience) as pool:
-                response = pool.request(
-                    "POST",
-                    self._origin + path,
-                    body=body,
-                    headers={"Content-Type": "application/json", "Accept": "application/json"},
-                    redirect=False,
-                    preload_content=False,
-                    decode_content=False,
-                )
-                raw = _read_bounded(response, patience.read)
-        except urllib3.exceptions.SSLError as exc:
-            raise SignInError(ErrorCode.TLS_ERROR, str(exc)) from exc
-        except (urllib3.exceptions.ProxyError, urllib3.exceptions.ProxySchemeUnknown) as exc:
-            raise SignInError(ErrorCode.PROXY_ERROR, str(exc)) from exc
-        except (urllib3.exceptions.HTTPError, OSError) as exc:
-            raise _unreachable(str(exc)) from exc
+            told = parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError as exc:
+            raise _unreachable("the answer has no date") from exc
+        return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+    def _exchange(self, path: str, body: bytes, patience: Patience) -> dict[str, object]:
+        response, raw = self._send("POST", path, body, patience)
         try:
             answer = parse_object(raw, max_bytes=MAX_ANSWER_BYTES)
         except ValueError as exc:
@@ -220,6 +219,30 @@ class GatewayClient:
         if response.status != 200:
             raise _refusal(path, response.status, answer)
         return answer
+
+    def _send(
+        self, method: str, path: str, body: bytes, patience: Patience
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        # One connection for each request: an idle one that the network dropped while the person
+        # typed the PIN would fail the login.
+        try:
+            with self._pool(patience) as pool:
+                response = pool.request(
+                    method,
+                    self._origin + path,
+                    body=body or None,
+                    headers={"Content-Type": "application/json", "Accept": "application/json"},
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
+                return response, _read_bounded(response, patience.read)
+        except urllib3.exceptions.SSLError as exc:
+            raise SignInError(ErrorCode.TLS_ERROR, str(exc)) from exc
+        except (urllib3.exceptions.ProxyError, urllib3.exceptions.ProxySchemeUnknown) as exc:
+            raise SignInError(ErrorCode.PROXY_ERROR, str(exc)) from exc
+        except (urllib3.exceptions.HTTPError, OSError) as exc:
+            raise _unreachable(str(exc)) from exc
 
     def _pool(self, patience: Patience) -> urllib3.PoolManager:
         timeout = urllib3.Timeout(connect=patience.connect, read=patience.read)

@@ -4,7 +4,7 @@ import argparse
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from cps.agent.texts import code_for, words
@@ -12,7 +12,7 @@ from cps.authtoken.catalogue import text
 from cps.card.contact import ContactCard
 from cps.card.contents import read_contents
 from cps.card.recognise import open_card
-from cps.card_commands.doctor import Mark, examine
+from cps.card_commands.doctor import Finding, Mark, examine
 from cps.card_commands.find import choose_reader, kind_of
 from cps.card_commands.pins import PINDialogue
 from cps.card_commands.reading import description_of, lines_of
@@ -29,6 +29,19 @@ TRIAL = b"CPS-CARD-TRACE\x00"
 """What a trial signature begins with: no login and no protocol signs such bytes."""
 
 Work = Callable[[argparse.Namespace, Surroundings], int]
+
+
+def add_agent_doctor(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    surroundings: Callable[[], Surroundings] = real_surroundings,
+) -> None:
+    """Add ``doctor`` to what ``cps agent`` can do.
+
+    :param surroundings: returns what the command finds around it.
+    """
+    description = "find out why a login does not work; the report can be sent to the help desk"
+    parser = actions.add_parser("doctor", help=description, description=description)
+    parser.set_defaults(run=lambda arguments: _run(_agent_doctor, arguments, surroundings))
 
 
 def add_commands(
@@ -114,12 +127,25 @@ def _read(arguments: argparse.Namespace, around: Surroundings) -> int:
 
 
 def _doctor(arguments: argparse.Namespace, around: Surroundings) -> int:
+    return _report(examine(around, arguments.reader), around.language)
+
+
+def _agent_doctor(arguments: argparse.Namespace, around: Surroundings) -> int:
+    try:
+        # Only here: what the agent needs may be missing.
+        from cps.card_commands.agent_doctor import examine_agent, this_workstation
+    except ModuleNotFoundError as exc:
+        raise ToolError("card_command.no_agent", module=exc.name) from exc
+    return _report(examine_agent(around, this_workstation()), around.language)
+
+
+def _report(findings: Iterable[Finding], language: str) -> int:
     well = True
-    for finding in examine(around, arguments.reader):
+    for finding in findings:
         for line in finding.lines():
             print(line, flush=True)
         well = well and finding.mark is not Mark.BAD
-    print(text("card_doctor.well" if well else "card_doctor.unwell", around.language))
+    print(text("card_doctor.well" if well else "card_doctor.unwell", language))
     return WELL if well else UNWELL
 
 

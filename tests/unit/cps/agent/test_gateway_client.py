@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -390,6 +390,12 @@ def test_a_login_given_up_is_told_with_its_reason(
     client.give_up(sent)
     assert gateway.aborted == [sent]
     assert gateway.paths() == [CLAIM, ABORT]
+
+
+def test_the_servers_clock_is_told_by_any_answer(gateway: GatewayStub) -> None:
+    told = GatewayClient(gateway.origin, tls=trusting_nobody()).server_time()
+    assert abs((told - datetime.now(UTC)).total_seconds()) < 60  # noqa: TID251 - the stub's own
+    assert told.tzinfo is not None
 
 
 def test_a_gateway_that_is_not_there_is_unreachable() -> None:
