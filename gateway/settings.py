@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from cps.authtoken.token import MAX_TOKEN_BYTES
@@ -258,10 +258,14 @@ class Settings(_Table):
             raise ConfigurationError(first.file, first.key, first.reason, others) from exc
 
     @model_validator(mode="after")
-    def _require_consistent(self) -> Self:
-        faults = tuple(_contradictions(self))
+    def _require_consistent(self, info: ValidationInfo) -> Self:
+        faults = [*_contradictions(self)]
+        # A generation's own folder is a little longer than the one that the file names.
+        if info.context is not None and len(os.fsencode(self.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
+            reason = f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
+            faults.append(("runtime_dir", reason))
         if faults:
-            raise PydanticCustomError(_CONTRADICTION, "{faults}", {"faults": faults})
+            raise PydanticCustomError(_CONTRADICTION, "{faults}", {"faults": tuple(faults)})
         return self
 
 
@@ -330,8 +334,6 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         has_own_runtime_dir=settings.runtime_dir != settings.state_dir,
     )
     yield from guard_contradictions(settings.guard, engine=settings.edge.engine)
-    if len(os.fsencode(settings.runtime_dir)) > MAX_RUNTIME_DIR_BYTES:
-        yield "runtime_dir", f"a path of at most {MAX_RUNTIME_DIR_BYTES} bytes is wanted"
 
 
 def _upstream_contradictions(portal: PortalSettings) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,17 @@
 import asyncio
 import logging
 import resource
+import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from aiohttp import http_parser, web
-from aiohttp.abc import AbstractAccessLogger
+from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import StreamReader
 
 from gateway.edge.notices import HEAD_TOO_LARGE, INTERNAL, MALFORMED
 from gateway.edge.relay import Relay
@@ -28,11 +33,14 @@ HANDSHAKE_SECONDS = 10
 """Time for a TLS handshake."""
 FAREWELL_SECONDS = 1
 """Time for a browser to answer the end of TLS; one that hung up never does."""
+RETIRE_SECONDS = 25
+"""Time for connections to end when another process takes over."""
 STOP_SECONDS = 3
 """Time for answers under way when the gateway stops."""
 
 _BACKLOG = 512
 _CUT_SECONDS = 1
+_RETIRE_PAUSE_SECONDS = 0.05
 _LINGER_SECONDS = 2
 _SPARE_DESCRIPTORS = 256
 _TLS_PROTOCOLS = ["http/1.1"]
@@ -50,6 +58,16 @@ class _RelayServer:
 
     async def run(self) -> None:
         await self._relay.watch()
+
+    async def retire(self) -> None:
+        """Take no new connection, and wait until those there are have ended, for some time."""
+        for server in self._servers:
+            server.close()
+        self._protocols.retire()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETIRE_SECONDS):
+                while self._protocols.connections:
+                    await asyncio.sleep(_RETIRE_PAUSE_SECONDS)
 
     async def stop(self) -> None:
         for server in self._servers:
@@ -85,16 +103,16 @@ class EmbeddedEngine(_RelayServer):
         *,
         listen: ListenSettings,
         limits: LimitsSettings,
-        shares_port: bool = False,
+        listening: socket.socket | None = None,
     ) -> None:
         """Take a relay of the running event loop.
 
-        :param shares_port: whether other processes of the gateway listen on the same port.
+        :param listening: a socket on which it is to wait; default: one of its own.
         :raises ConfigurationError: for TLS files that cannot be used, or a parser that must not.
         """
         super().__init__(relay, limits, max_connections=MAX_CONNECTIONS)
         self._listen = listen
-        self._shares_port = shares_port
+        self._listening = listening
         self._tls = tls_context(listen)
 
     @property
@@ -104,16 +122,19 @@ class EmbeddedEngine(_RelayServer):
     async def start(self) -> None:
         server = await asyncio.get_running_loop().create_server(
             self._protocols,
-            self._listen.address,
-            self._listen.port,
+            **self._place(),
             ssl=self._tls,
             ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
             ssl_shutdown_timeout=None if self._tls is None else FAREWELL_SECONDS,
             backlog=_BACKLOG,
-            # Else a second gateway on the port would be an error, as it should be.
-            reuse_port=self._shares_port,
         )
         self._servers.append(server)
+
+    def _place(self) -> dict[str, Any]:
+        """Return where to listen, as the event loop takes it."""
+        if self._listening is not None:
+            return {"sock": self._listening}
+        return {"host": self._listen.address, "port": self._listen.port}
 
     async def reload(self) -> None:
         if self._tls is not None:
@@ -241,6 +262,7 @@ class _Protocols(web.Server):
     def __init__(self, relay: Relay, limits: LimitsSettings, max_connections: int) -> None:
         super().__init__(
             self._answer,
+            request_factory=self._request,
             # A browser that goes away frees its connection to the portal at once.
             handler_cancellation=True,
         )
@@ -250,9 +272,28 @@ class _Protocols(web.Server):
         self._open: set[web.RequestHandler] = set()
         # The connections on which no request is answered, longest first.
         self._waiting: dict[web.RequestHandler, None] = {}
+        self._retires = False
 
     def __call__(self) -> "_Protocol":
         return _Protocol(self, self._relay, self._limits)
+
+    def retire(self) -> None:
+        """Have each connection end with the next answer on it."""
+        self._retires = True
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        """Return a request that came; one to a process that retires is the connection's last."""
+        if self._retires:
+            message = message._replace(should_close=True)
+        loop = asyncio.get_running_loop()
+        return web.BaseRequest(message, payload, protocol, writer, task, loop)
 
     def cut_all(self) -> None:
         """Cut every connection, and with it what is being answered on it."""

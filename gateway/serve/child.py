@@ -13,6 +13,8 @@ from typing import Self
 from gateway.metrics.folder import environment_with
 from gateway.serve.lifeline import END_OF_ORDER, READY
 
+RETIRE_SECONDS = 30
+"""Time for what is under way in a child that another one replaces."""
 START_SECONDS = 30
 """Time in which a child must say that it is ready."""
 STOP_SECONDS = 8
@@ -30,7 +32,11 @@ class Program:
     order: bytes
     """What it is told through the lifeline: one line, without its end."""
     reloads: bool = False
-    """Whether SIGHUP is for it."""
+    """Whether SIGHUP is for it, and SIGUSR1 before its end."""
+    is_alone: bool = False
+    """Whether it can only be started once the one before it has ended."""
+    listening: int | None = None
+    """The socket that it is lent, by its number."""
 
 
 class Child:
@@ -47,14 +53,15 @@ class Child:
         :param counts_in: the folder in which it counts together with others; default: alone.
         """
         ours, theirs = socket.socketpair()
+        lent = () if program.listening is None else (program.listening,)
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 program.module,
-                str(theirs.fileno()),
+                *map(str, (theirs.fileno(), *lent)),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *lent),
                 # A group of its own: Ctrl-C reaches the supervisor alone, which ends it in order.
                 process_group=0,
                 env=None if counts_in is None else environment_with(counts_in),
@@ -91,6 +98,18 @@ class Child:
         """Have the child take what was renewed."""
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGHUP)
+
+    async def retire(self) -> int:
+        """End the child once what is under way has ended, or too much time has passed.
+
+        :returns: the exit code.
+        """
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGUSR1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETIRE_SECONDS + STOP_SECONDS):
+                return await self.ended()
+        return await self.stop()
 
     async def stop(self) -> int:
         """End the child: politely, then at once; return its exit code."""

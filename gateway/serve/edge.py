@@ -16,6 +16,7 @@ from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.peer import peer_named_by_front, peer_of_connection
 from gateway.edge.relay import create_relay
+from gateway.serve.listening import inherited_socket
 from gateway.serve.places import Places
 from gateway.serve.process import STORE_SECONDS, run_process
 from gateway.serve.watch import open_watch
@@ -69,12 +70,13 @@ def _build(settings: Settings) -> Engine:
             verdict_socket=places.verdict_socket,
             control_socket=places.control_socket,
             relay_socket=places.relay_socket,
+            listening=inherited_socket(),
         )
     return EmbeddedEngine(
         relay,
         listen=settings.listen,
         limits=settings.limits,
-        shares_port=(settings.edge.workers or 1) > 1,
+        listening=inherited_socket(),
     )
 
 

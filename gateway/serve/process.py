@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import uvloop
 
@@ -24,6 +24,14 @@ longer is refused rather than hold up all the others."""
 _EXIT_FAILED = 1
 _EXIT_CONFIGURATION = 2
 _log = logging.getLogger("gateway.serve")
+
+
+@runtime_checkable
+class Retires(Protocol):
+    """A service whose place another process takes while requests go on."""
+
+    async def retire(self) -> None:
+        """Take nothing new, and return when what is under way has ended, or after some time."""
 
 
 class Service(Protocol):
@@ -83,21 +91,33 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    retire = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, retire.set)
     reload = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     reloading = asyncio.create_task(_reload(name, service, reload))
     stopping = asyncio.create_task(stop.wait())
+    retiring = asyncio.create_task(_retire(service, retire))
     work = asyncio.create_task(service.run())
     lifeline.say_ready()
-    await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
+    await asyncio.wait((stopping, retiring, work), return_when=asyncio.FIRST_COMPLETED)
+    if retire.is_set() and not stop.is_set():
+        await asyncio.wait((stopping, retiring), return_when=asyncio.FIRST_COMPLETED)
+    elif work.done():
         # Without it nothing would end what belongs to sessions that end: better no gateway.
         _log.error("%s: its work ended: %r", name, work.exception())
     await service.stop()
-    for task in (work, stopping, reloading):
+    for task in (work, stopping, retiring, reloading):
         task.cancel()
-    await asyncio.gather(work, stopping, reloading, return_exceptions=True)
-    return 0 if stop.is_set() else _EXIT_FAILED
+    await asyncio.gather(work, stopping, retiring, reloading, return_exceptions=True)
+    return 0 if stop.is_set() or retire.is_set() else _EXIT_FAILED
+
+
+async def _retire(service: Service, wanted: asyncio.Event) -> None:
+    """Return once *service* was told to retire and has done so."""
+    await wanted.wait()
+    if isinstance(service, Retires):
+        await service.retire()
 
 
 async def _reload(name: str, service: Service, wanted: asyncio.Event) -> None:

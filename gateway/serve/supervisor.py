@@ -2,14 +2,14 @@
 
 import asyncio
 import fcntl
-import hashlib
 import logging
 import os
-import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from gateway.audit import open_audit
 from gateway.clock import system_clock
@@ -17,12 +17,14 @@ from gateway.edge.sockets import open_folder
 from gateway.errors import ConfigurationError
 from gateway.metrics.folder import new_folder
 from gateway.serve.child import Child, Program
+from gateway.serve.generation import REPLACEABLE, Generation, clear, edge_count
+from gateway.serve.listening import open_sockets
 from gateway.serve.logs import configure_logs
 from gateway.serve.places import Places
+from gateway.serve.renewal import Renewal, about
 from gateway.settings import Settings, create_directories
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
-from gateway.version import gateway_version
 
 EXIT_FAILED = 1
 """Exit code where a child does not stay alive: everything is down, so nothing is open."""
@@ -58,58 +60,71 @@ def serve(settings_path: Path) -> int:
         if settings.edge.proxy_group is not None:
             open_folder(settings.runtime_dir, settings.edge.proxy_group)
         _look_at_trust(settings)
-        # The file may be edited while the gateway runs: every child gets what was read here, and
-        # no more than was written there, because some settings may not be named beside others.
-        order = settings.model_dump_json(exclude_unset=True).encode()
+        clear(settings)
         new_folder(places.metrics)
-        programs = (
-            *(
-                (Program(name="refresher", module="gateway.serve.refresh", order=order),)
-                if settings.trust.revocation
-                else ()
-            ),
-            Program(name="control plane", module="gateway.serve.control", order=order),
-            *(
-                (Program(name="verdict", module="gateway.serve.verdict", order=order),)
-                if settings.edge.engine in ("nginx", "external")
-                else ()
-            ),
-            *_edges(settings, order),
-            Program(name="monitor", module="gateway.serve.monitor", order=order),
-        )
         audit = open_audit(settings, system_clock)
-        audit.record("configuration_loaded", **_about(settings_path))
-        supervisor = Supervisor(
-            programs, ready=f"ready {settings.portal.origin}", counts_in=places.metrics
-        )
-        try:
-            code = asyncio.run(supervisor.run(_say))
-            audit.record("gateway_stopped", exit_code=code)
-            return code
-        finally:
-            # Who made them removes them too, unless it was killed.
-            for path in (
-                places.control_socket,
-                places.verdict_socket,
-                places.relay_socket,
-                places.monitor_socket,
-            ):
-                path.unlink(missing_ok=True)
-            for folder in (places.nginx, places.metrics):
-                shutil.rmtree(folder, ignore_errors=True)
+        with ExitStack() as held:
+            listening = _listening(settings, settings_path)
+            for each in listening:
+                held.enter_context(each)
+            generation = Generation.make(settings, listening)
+            audit.record("configuration_loaded", **about(settings_path))
+            renewal = Renewal(settings_path, generation, listening, audit)
+            supervisor = Supervisor(
+                generation.programs,
+                ready=f"ready {settings.portal.origin}",
+                counts_in=places.metrics,
+                renewal=renewal,
+            )
+            try:
+                generation.take_over()
+                code = asyncio.run(supervisor.run(_say))
+                audit.record("gateway_stopped", exit_code=code)
+                return code
+            finally:
+                # Who made them removes them too, unless it was killed.
+                clear(settings)
+
+
+def _listening(settings: Settings, settings_path: Path) -> tuple[socket.socket, ...]:
+    """Open what browsers connect to, where the gateway does so itself."""
+    if settings.edge.engine not in REPLACEABLE:
+        return ()
+    return open_sockets(settings.listen, edge_count(settings), file=str(settings_path))
+
+
+class Renews(Protocol):
+    """Who knows what is to run once the settings have changed."""
+
+    async def next_programs(self) -> Sequence[Program] | None:
+        """Return what is to run from now on, ``None`` where nothing has changed, or nothing may."""
+
+    def accepted(self) -> None:
+        """Take note that what was returned runs and takes over now."""
+
+    def refused(self) -> None:
+        """Take note that what was returned could not be started."""
 
 
 class Supervisor:
     """Keeps a few programs running, started in their order and ended in the opposite one."""
 
     def __init__(
-        self, programs: Sequence[Program], *, ready: str, counts_in: Path | None = None
+        self,
+        programs: Sequence[Program],
+        *,
+        ready: str,
+        counts_in: Path | None = None,
+        renewal: Renews | None = None,
     ) -> None:
         """Take what is to be run.
 
         :param ready: the line said once all programs answer.
         :param counts_in: the folder in which they count together.
+        :param renewal: knows what is to run instead, when SIGHUP asks.
         """
+        self._renewal = renewal
+        self._wanted = asyncio.Event()
         self._programs = tuple(programs)
         self._counts_in = counts_in
         self._ready = ready
@@ -124,7 +139,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
         stopping = asyncio.create_task(stop.wait())
         work = asyncio.create_task(self._start_and_keep(say))
         try:
@@ -145,14 +160,71 @@ class Supervisor:
                 _log.error("%s did not start, exit code %d", program.name, code)
                 return EXIT_CONFIGURATION if code == EXIT_CONFIGURATION else EXIT_FAILED
         say(self._ready)
-        keeping = [asyncio.create_task(self._keep(program)) for program in self._programs]
-        try:
-            await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+        while await self._keep_all():
+            await self._renew()
         return EXIT_FAILED
+
+    async def _keep_all(self) -> bool:
+        """Keep all programs running until others are wanted; return false where one cannot be."""
+        keeping = [asyncio.create_task(self._keep(program)) for program in self._programs]
+        wanted = asyncio.create_task(self._wanted.wait())
+        try:
+            await asyncio.wait((*keeping, wanted), return_when=asyncio.FIRST_COMPLETED)
+            return not any(task.done() for task in keeping)
+        finally:
+            for task in (*keeping, wanted):
+                task.cancel()
+            await asyncio.gather(*keeping, wanted, return_exceptions=True)
+
+    async def _renew(self) -> None:
+        """Have other programs take over, or the same ones take what was renewed."""
+        self._wanted.clear()
+        programs = None if self._renewal is None else await self._renewal.next_programs()
+        if programs is None:
+            self._reload()
+            return
+        if not await self._start_beside(programs):
+            self._refuse()
+            return
+        before, self._programs = self._programs, tuple(programs)
+        if self._renewal is not None:
+            self._renewal.accepted()
+        await self._replace(before)
+        _log.info("the new configuration holds")
+
+    async def _start_beside(self, programs: Sequence[Program]) -> bool:
+        """Start what can run beside what runs; where one does not, none stays."""
+        started: list[Program] = []
+        for program in (each for each in programs if not each.is_alone):
+            child = await self._start(program)
+            started.append(program)
+            if not await child.is_ready():
+                _log.error("%s did not start with the new configuration", program.name)
+                for each in reversed(started):
+                    await self._children.pop(each).stop()
+                return False
+        return True
+
+    async def _replace(self, before: Sequence[Program]) -> None:
+        """End what ran before; those that must be alone are started once theirs has ended."""
+        for program in before:
+            if program.is_alone:
+                await self._children.pop(program).stop()
+        for program in self._programs:
+            if program.is_alone:
+                child = await self._start(program)
+                if not await child.is_ready():
+                    await child.stop()  # It is started again, as after any other end.
+        edges = [each for each in before if each.reloads]
+        await asyncio.gather(*(self._children[each].retire() for each in edges))
+        for program in reversed(before):
+            child_before = self._children.pop(program, None)
+            if child_before is not None and program not in edges:
+                await child_before.stop()
+
+    def _refuse(self) -> None:
+        if self._renewal is not None:
+            self._renewal.refused()
 
     async def _start(self, program: Program) -> Child:
         child = await Child.start(program, counts_in=self._counts_in)
@@ -185,29 +257,10 @@ class Supervisor:
                 child.reload()
 
     async def _stop_all(self) -> None:
-        for program in reversed(self._programs):
-            if program in self._children:
-                code = await self._children[program].stop()
-                _log.info("%s stopped, exit code %d", program.name, code)
-
-
-def _about(settings_path: Path) -> dict[str, str | int]:
-    """Return what the audit log says of the settings that hold from now on."""
-    return {
-        "file": str(settings_path.absolute()),
-        "sha256": hashlib.sha256(settings_path.read_bytes()).hexdigest(),
-        "version": gateway_version(),
-        "pid": os.getpid(),
-    }
-
-
-def _edges(settings: Settings, order: bytes) -> Iterator[Program]:
-    """Return the edge, as often as the embedded engine is wanted; nginx has workers of its own."""
-    is_embedded = settings.edge.engine == "embedded"
-    count = settings.edge.workers or 1 if is_embedded else 1
-    for number in range(1, count + 1):
-        name = "edge" if number == 1 else f"edge {number}"
-        yield Program(name=name, module="gateway.serve.edge", order=order, reloads=True)
+        # While one generation replaces another there are more than those that are kept.
+        for program in reversed(tuple(self._children)):
+            code = await self._children[program].stop()
+            _log.info("%s stopped, exit code %d", program.name, code)
 
 
 def _look_at_trust(settings: Settings) -> None:

@@ -109,9 +109,10 @@ def test_a_session_in_the_database_opens_the_portal(gateway: Gateway) -> None:
 
 def test_folders_sockets_and_keys_are_closed_to_others(gateway: Gateway) -> None:
     assert stat.S_IMODE(gateway.state.stat().st_mode) == 0o700
-    modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in gateway.state.iterdir()}
+    there = [file for file in gateway.state.iterdir() if file.exists()]
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in there}
     assert {"control.sock", "monitor.sock", "gateway.db", "assertion-key.pem"} <= modes.keys()
-    assert modes.pop("metrics") == 0o700
+    assert {modes.pop("metrics"), modes.pop("a")} == {0o700}
     assert set(modes.values()) == {0o600}
 
 
@@ -261,9 +262,7 @@ def test_a_port_in_use_stops_the_start(tmp_path: Path) -> None:
             text=True,
             check=False,
         )
-    assert result.returncode == 1
+    assert result.returncode == EXIT_CONFIGURATION
     assert result.stdout == ""
-    assert "in use" in result.stderr
-    assert "edge did not start" in result.stderr
-    pids = [int(pid) for pid in re.findall(r"started, process (\d+)", result.stderr)]
-    assert [group_members(pid) for pid in pids] == [[], []]
+    assert f"listen.port: 127.0.0.1 port {port} cannot be listened on" in result.stderr
+    assert "started" not in result.stderr

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.edge.embedded import RelayBehindNginx, tls_context
+from gateway.edge.embedded import RETIRE_SECONDS, RelayBehindNginx, tls_context
 from gateway.edge.headers import CLIENT_HEADER
 from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.config import write_configuration as write
@@ -44,6 +44,7 @@ class NginxEngine:
         verdict_socket: Path,
         control_socket: Path,
         relay_socket: Path,
+        listening: socket.socket | None = None,
     ) -> None:
         """Take a relay of the running event loop.
 
@@ -51,6 +52,7 @@ class NginxEngine:
         :param verdict_socket: where the verdict process answers.
         :param control_socket: where the control plane answers.
         :param relay_socket: where the relay is to be asked by nginx.
+        :param listening: a socket on which nginx is to wait; default: one of its own.
         :raises ConfigurationError: for settings that nginx cannot follow, or no nginx fit for use.
         """
         self._settings = settings
@@ -63,7 +65,9 @@ class NginxEngine:
             relay_socket=relay_socket,
         )
         self._relay = RelayBehindNginx(relay, socket=relay_socket, limits=settings.limits)
-        self._nginx = NginxProcess(self._program, folder)
+        self._listening = listening
+        self._retires = False
+        self._nginx = NginxProcess(self._program, folder, listening=listening)
 
     @property
     def address(self) -> str:
@@ -74,7 +78,8 @@ class NginxEngine:
         self._site.folder.mkdir(mode=0o700)
         configuration = write(self._site, self._settings)
         await rehearse(self._program, self._site, self._settings)
-        _require_free(self._settings)
+        if self._listening is None:
+            _require_free(self._settings)
         await self._relay.start()
         await self._nginx.start(configuration)
 
@@ -83,9 +88,10 @@ class NginxEngine:
         end = asyncio.create_task(self._nginx.ended())
         try:
             await asyncio.wait((work, end), return_when=asyncio.FIRST_COMPLETED)
-            if end.done():
+            if end.done() and not self._retires:
                 raise ConnectionError(f"nginx ended with {end.result()}")
-            work.result()
+            # Also without nginx: what the relay still answers must end with its session.
+            await work
         finally:
             for task in (work, end):
                 task.cancel()
@@ -94,6 +100,11 @@ class NginxEngine:
     async def reload(self) -> None:
         tls_context(self._settings.listen)
         await self._nginx.reload()
+
+    async def retire(self) -> None:
+        """Take no new connection, and wait until those there are have ended, for some time."""
+        self._retires = True
+        await asyncio.gather(self._nginx.stop(seconds=RETIRE_SECONDS), self._relay.retire())
 
     async def stop(self) -> None:
         await asyncio.gather(self._nginx.stop(seconds=STOP_SECONDS), self._relay.stop())

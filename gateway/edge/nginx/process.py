@@ -5,11 +5,12 @@ import logging
 import os
 import re
 import signal
+import socket
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from gateway.errors import ConfigurationError
 
@@ -32,11 +33,20 @@ _log = logging.getLogger("gateway.edge")
 class NginxProcess:
     """One nginx with its configuration in a folder of its own."""
 
-    def __init__(self, program: Path, folder: Path, *, is_logged: bool = True) -> None:
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        *,
+        is_logged: bool = True,
+        listening: socket.socket | None = None,
+    ) -> None:
         """Take where everything is.
 
         :param is_logged: whether what nginx says goes to the log.
+        :param listening: a socket that it is lent, instead of opening that address itself.
         """
+        self._listening = listening
         self._program = program
         self._folder = folder
         self._is_logged = is_logged
@@ -148,7 +158,18 @@ class NginxProcess:
             stdin=DEVNULL,
             stdout=stdout,
             stderr=stderr,
+            **self._lent(),
         )
+
+    def _lent(self) -> dict[str, Any]:
+        """Return what lends nginx its socket, in the way in which one nginx takes over another's.
+
+        Source: nginx, "Upgrading Executable on the Fly".
+        """
+        if self._listening is None:
+            return {}
+        number = self._listening.fileno()
+        return {"pass_fds": (number,), "env": {**os.environ, "NGINX": f"{number};"}}
 
     async def _pass_on(self, pipe: IO[bytes], tell: Callable[[str], None]) -> None:
         """Give each line that nginx writes to *tell*."""

@@ -1,0 +1,111 @@
+"""New settings while the gateway runs: read, tried, and taken whole or not at all."""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+
+from gateway.audit import AuditLog
+from gateway.clock import system_clock
+from gateway.edge.embedded import tls_context
+from gateway.errors import ConfigurationError, StoreUnavailableError
+from gateway.serve.child import Program
+from gateway.serve.generation import REPLACEABLE, Generation, only_at_start
+from gateway.settings import Settings
+from gateway.trust.store import TrustStore
+from gateway.version import gateway_version
+
+_log = logging.getLogger("gateway.serve")
+
+
+class Renewal:
+    """Makes the next generation of processes from the settings file, when it is asked to."""
+
+    def __init__(
+        self,
+        settings_path: Path,
+        running: Generation,
+        listening: Sequence[socket],
+        audit: AuditLog,
+    ) -> None:
+        """Take what runs now.
+
+        :param listening: the sockets that every generation is lent.
+        """
+        self._path = settings_path
+        self._running = running
+        self._listening = listening
+        self._audit = audit
+        self._next: Generation | None = None
+
+    async def next_programs(self) -> Sequence[Program] | None:
+        """Return what is to run by the file as it is now, ``None`` where that is what runs.
+
+        A file with a fault changes nothing: every fault goes to the log and the audit log.
+        """
+        try:
+            settings = await asyncio.to_thread(self._read)
+            if settings == self._running.settings:
+                return None
+            # Before it holds: what cannot be recorded is not done.
+            self._audit.record("configuration_loaded", **about(self._path))
+        except (ConfigurationError, StoreUnavailableError) as exc:
+            self._say_refused(exc)
+            return None
+        self._next = Generation.make(settings, self._listening, before=self._running)
+        return self._next.programs
+
+    def accepted(self) -> None:
+        """Have everybody find the processes that were started."""
+        if self._next is not None:
+            self._next.take_over()
+            self._running, self._next = self._next, None
+
+    def refused(self) -> None:
+        """Forget the processes that could not be started."""
+        if self._next is not None:
+            self._next.remove()
+            self._next = None
+        fault = ConfigurationError(str(self._path), "(file)", "a process did not start with it")
+        self._say_refused(fault)
+
+    def _read(self) -> Settings:
+        """Return the settings in the file, having tried what a start would try.
+
+        :raises ConfigurationError: with every fault.
+        """
+        settings = Settings.load(self._path)
+        faults = [
+            ConfigurationError(str(self._path), key, "holds from start to stop; start again")
+            for key in only_at_start(self._running.settings, settings)
+        ]
+        if settings.edge.engine not in REPLACEABLE and settings != self._running.settings:
+            reason = "this engine takes new settings only at a start"
+            faults.append(ConfigurationError(str(self._path), "edge.engine", reason))
+        if faults:
+            first, *others = faults
+            raise ConfigurationError(first.file, first.key, first.reason, others)
+        tls_context(settings.listen)
+        TrustStore.load(settings.trust, settings.environment, system_clock())
+        return settings
+
+    def _say_refused(self, fault: Exception) -> None:
+        for line in str(fault).splitlines():
+            _log.error("the configuration stays as it was: %s", line)
+        try:
+            self._audit.record("configuration_refused", faults=str(fault).splitlines())
+        except StoreUnavailableError as exc:
+            _log.error("that could not be recorded: %s", exc)
+
+
+def about(settings_path: Path) -> dict[str, str | int]:
+    """Return what the audit log says of the settings that hold from now on."""
+    return {
+        "file": str(settings_path.absolute()),
+        "sha256": hashlib.sha256(settings_path.read_bytes()).hexdigest(),
+        "version": gateway_version(),
+        "pid": os.getpid(),
+    }
