@@ -16,7 +16,7 @@ MAX_RULES = 100
 MAX_PATTERN_CHARS = 200
 
 _SEGMENT = r"(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+|\{record\}|\*)"
-_PATTERN = re.compile(rf"(?:/{_SEGMENT})+(?:/\*\*)?|/\*\*")
+_PATTERN = re.compile(rf"(?:/{_SEGMENT})+(?:/\*\*)?|/(?:\*\*)?")
 _PLACE = re.compile(
     r"query:[A-Za-z0-9._~-]{1,64}|json:[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){0,7}"
 )

@@ -263,6 +263,11 @@ crls = ["{authority / "root.crl"}", "{authority / "intermediate.crl"}"]
 
 [audit]
 file = "{folder / "audit.jsonl"}"
+
+[[guard.routes]]
+name = "rights"
+path = "/"
+record = "query:numero"
 """,
         encoding="utf-8",
     )
