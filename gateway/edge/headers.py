@@ -66,6 +66,7 @@ CLAIM_PREFIXES = (
     "ssl-",
     "x-client-cert",
     "x-cps-",
+    "x-envoy-",
     "x-forwarded",
     "x-remote-",
     "x-ssl-",

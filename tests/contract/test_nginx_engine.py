@@ -362,11 +362,18 @@ class HTTP2:
         self.connection = h2.connection.H2Connection(config)
         self.connection.initiate_connection()
 
-    def ask(self, fields: list[tuple[str, str]], body: bytes | None = None) -> tuple[int, bytes]:
+    def ask(
+        self,
+        fields: list[tuple[str, str]],
+        body: bytes | None = None,
+        trailers: list[tuple[str, str]] | None = None,
+    ) -> tuple[int, bytes]:
         """Return status and body; status 0 where stream or connection is refused."""
         self.connection.send_headers(1, fields, end_stream=body is None)
         if body is not None:
-            self.connection.send_data(1, body, end_stream=True)
+            self.connection.send_data(1, body, end_stream=trailers is None)
+            if trailers is not None:
+                self.connection.send_headers(1, trailers, end_stream=True)
         self.socket.sendall(self.connection.data_to_send())
         status, content = 0, b""
         while data := self.socket.recv(65536):

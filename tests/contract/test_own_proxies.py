@@ -5,20 +5,25 @@ The attacks on what passes through them are in test_relay_attacks.py.
 
 import asyncio
 import json
+import socket
+import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
+from h2.exceptions import ProtocolError
 
 from gateway.clock import system_clock
 from gateway.edge.render.files import files_for
 from tests.contract.test_engines import CUT_SECONDS, EVENTS, NAVIGATION, accepted, end
+from tests.contract.test_nginx_engine import HTTP2
+from tests.contract.test_relay_attacks import assert_plain
 from tests.support.engines import OWN_PROXIES, FrontName, portal_and_engine
 from tests.support.proxies import (
     PROXIES,
@@ -27,6 +32,8 @@ from tests.support.proxies import (
     front_of,
     proxy_program,
     running_program,
+    running_proxy,
+    tls_front,
 )
 from tests.support.relay import (
     HOST,
@@ -38,6 +45,7 @@ from tests.support.relay import (
     Wire,
     cookie_field,
     echo,
+    fake_control_plane,
     new_agent_key,
     raw_request,
     relay_settings,
@@ -361,6 +369,156 @@ class TestAGatewayThatIsNotItself:
             assert portal.all_received == b""
 
 
+HTTP_2 = ("nginx", "caddy", "traefik", "envoy")
+
+
+class Secure:
+    """A proxy with TLS before a portal that echoes."""
+
+    def __init__(self, edge: RunningRelay, portal: RawServer) -> None:
+        self.edge = edge
+        self.portal = portal
+        self.cookie = cookie_field(edge.log_in())
+
+    def ask(
+        self,
+        *further: tuple[str, str],
+        path: str = "/",
+        authority: str = HOST,
+        cookies: Sequence[str] | None = None,
+        body: bytes | None = None,
+        trailers: list[tuple[str, str]] | None = None,
+    ) -> int:
+        """Return the status, 0 where stream or connection is refused."""
+        self.portal.forget()
+        sent = [self.cookie] if cookies is None else cookies
+        client = HTTP2(self.edge.address)
+        with client.socket:
+            head = [
+                (":method", "GET" if body is None else "POST"), (":path", path),
+                (":scheme", "https"), (":authority", authority),
+                *(("cookie", each) for each in sent), *further,
+            ]  # fmt: skip
+            try:
+                status, _ = client.ask(head, body, trailers)
+            except (OSError, ProtocolError):
+                status = 0
+            return status
+
+    @property
+    def heads(self) -> list[str]:
+        """What the portal was asked since."""
+        return self.portal.all_received.decode("latin-1").split("\r\n\r\n")[:-1]
+
+
+@pytest.fixture(scope="module", params=HTTP_2)
+def secure(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Secure]:
+    folder: Path = tmp_path_factory.mktemp("tls")
+    files = write_server_files(folder, HOST)
+    portal, control = RawServer(echo), RawServer(fake_control_plane)
+    with portal.on_port() as upstream, control.on_socket(folder / "control.sock") as control_socket:
+        settings = for_proxy(relay_settings(folder, upstream=upstream))
+        with running_proxy(request.param, settings, folder, control_socket, files) as edge:
+            yield Secure(edge, portal)
+
+
+class TestHTTP2:
+    """S3: what comes with HTTP/2 is refused, or reaches the portal as a plain request."""
+
+    def test_a_request_passes(self, secure: Secure) -> None:
+        assert secure.ask(path="/a?b") == 200
+        assert_plain(secure.heads[0])
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            ("x-cps-subject", "evil"),
+            ("X-CPS-Subject", "evil"),
+            ("x_cps_subject", "evil"),
+            ("x.cps.subject", "evil"),
+            ("x-cps-anything", "evil"),
+            ("forwarded", "for=evil"),
+            ("x-forwarded-uri", "/evil"),
+            ("x-forwarded-method", "EVIL"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-for", "evil"),
+            ("x-envoy-original-path", "/evil"),
+            ("connection", "x-cps-subject"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("x", "a\r\nx-cps-subject: evil"),
+            ("x", "a\x00evil"),
+            ("x\r\nx-cps-subject: evil", "b"),
+            ("host", "evil.example"),
+            (":path", "/evil"),
+            ("cookie ", "evil"),
+        ],
+        ids=ascii,
+    )
+    def test_no_field_changes_what_the_portal_is_told(
+        self, secure: Secure, field: tuple[str, str]
+    ) -> None:
+        status = secure.ask(field)
+        assert (status == 200) == bool(secure.heads)
+        for head in secure.heads:
+            assert_plain(head)
+            assert "evil" not in head.lower()
+
+    @pytest.mark.parametrize(
+        "path",
+        ["//x", "/a/../b", "/a b", "/a\r\nX: evil", "*", "", "http://evil.example/", "/a#b",
+         "/_CPS/x", "/%5fcps/internal/forward-auth", "/_cps/internal/forward-auth"],
+        ids=ascii,
+    )  # fmt: skip
+    def test_no_path_has_two_readings(self, secure: Secure, path: str) -> None:
+        secure.ask(path=path)
+        for head in secure.heads:
+            assert_plain(head)
+
+    @pytest.mark.parametrize("authority", ["evil.example", f"{HOST}.", f"x@{HOST}", "", "a/b"])
+    def test_another_host_is_refused(self, secure: Secure, authority: str) -> None:
+        secure.ask(authority=authority)
+        assert secure.heads == []
+
+    def test_two_session_cookies_open_nothing(self, secure: Secure) -> None:
+        other = cookie_field(b"A" * 32)
+        for cookies in ([secure.cookie, other], [other, secure.cookie]):
+            assert secure.ask(cookies=cookies) in (0, 400, 401)
+            assert secure.heads == []
+
+    def test_a_cookie_in_crumbs_is_one(self, secure: Secure) -> None:
+        assert secure.ask(cookies=["a=1", secure.cookie, "b=2"]) == 200
+        assert "cookie: a=1; b=2" in secure.heads[0].lower().split("\r\n")
+
+    @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
+    def test_no_field_after_a_body_passes(self, secure: Secure, announced: bool) -> None:
+        fields = [("trailer", "x-cps-subject")] * announced
+        secure.ask(*fields, body=b"abc", trailers=[("x-cps-subject", "evil")])
+        assert b"evil" not in secure.portal.all_received
+
+    @pytest.mark.parametrize("length", ["2", "4", "0", "x", "-1"])
+    def test_a_length_that_lies_smuggles_nothing(self, secure: Secure, length: str) -> None:
+        secure.ask(("content-length", length), body=b"GET /smuggled HTTP/1.1\r\n\r\n")
+        time.sleep(0.05)
+        assert not [head for head in secure.heads if head.startswith("GET /smuggled")]
+
+
+def test_haproxy_speaks_no_http_2(tmp_path: Path) -> None:
+    files = write_server_files(tmp_path, HOST)
+    settings = for_proxy(relay_settings(tmp_path, upstream="http://127.0.0.1:9"))
+    front = tls_front("haproxy", settings, files)
+    context = ssl.create_default_context(cafile=str(files.certificate))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with (
+        running_program("haproxy", front, tmp_path / "proxy"),
+        socket.create_connection(("127.0.0.1", front.port), 5) as raw,
+        context.wrap_socket(raw, server_hostname=HOST) as wire,
+    ):
+        assert wire.selected_alpn_protocol() == "http/1.1"
+
+
 CHECKS: dict[ProxyName, tuple[str, ...]] = {
     "haproxy": ("-c", "-f", "cps-gateway.cfg"),
     "caddy": ("validate", "--adapter", "caddyfile", "--config", "cps-gateway.caddy"),
@@ -371,8 +529,6 @@ CHECKS: dict[ProxyName, tuple[str, ...]] = {
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_program_accepts_tls_on_both_sides(name: ProxyName, tmp_path: Path) -> None:
     files = write_server_files(tmp_path, HOST)
-    both = tmp_path / "both.pem"
-    both.write_bytes(files.certificate.read_bytes() + files.key.read_bytes())
     settings = for_proxy(
         relay_settings(tmp_path, upstream="https://localhost:8444"), relayed_paths=["/exports/"]
     )
@@ -380,14 +536,8 @@ def test_the_program_accepts_tls_on_both_sides(name: ProxyName, tmp_path: Path) 
     if name != "haproxy":
         pair = {"upstream_certificate": files.certificate, "upstream_key": files.key}
         portal = portal.model_copy(update=pair)
-    front = front_of(
-        settings.model_copy(update={"portal": portal}),
-        tmp_path,
-        address=None,
-        is_plain=False,
-        certificate=both if name == "haproxy" else files.certificate,
-        key=None if name == "haproxy" else files.key,
-    )
+    chosen = settings.model_copy(update={"portal": portal})
+    front = tls_front(name, chosen, files, address=None)
     for file, text in files_for(name, front, tmp_path).items():
         (tmp_path / file).write_text(text)
     done = subprocess.run(

@@ -107,10 +107,10 @@ def _assert_refused_or_made_plain(
         return
     assert answer.status == 200
     for head in heads:
-        _assert_plain(head.decode("latin-1"))
+        assert_plain(head.decode("latin-1"))
 
 
-def _assert_plain(head: str) -> None:
+def assert_plain(head: str) -> None:
     """Fail for a request at the portal that has two readings or another identity."""
     first, *lines = head.split("\r\n")
     method, target, version = first.split(" ")
@@ -195,6 +195,7 @@ def test_h5_what_a_session_does_not_say_the_browser_does_not_say_either(
         "X-Client-Cert: evil",
         "X-CPS-Client: 6.6.6.6",
         "X-CPS-Whatever: evil",
+        "X-Envoy-Original-Path: /evil",
         "X-Forwarded-Prefix: /evil",
         "X-Forwarded-Uri: /evil",
         "X-Forwarded-User: evil",
@@ -354,7 +355,7 @@ def test_p6_a_path_with_one_reading_arrives_as_it_was_sent(attacked: Attacked, t
     answer = attacked.send(target)
     assert answer.status == 200
     if not attacked.is_ours:
-        _assert_plain(attacked.portal.all_received.decode("latin-1").partition("\r\n\r\n")[0])
+        assert_plain(attacked.portal.all_received.decode("latin-1").partition("\r\n\r\n")[0])
         return
     # An empty query is the only thing that is lost, in the relay.
     expected = target.removesuffix("?") if attacked.engine == "embedded" else target

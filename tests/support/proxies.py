@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import ssl
 import subprocess
 import sysconfig
 import threading
@@ -33,6 +34,7 @@ from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.settings_edge import EdgeSettings
 from tests.support.relay import FakeSigner, RunningRelay, Wire, raw_request
+from tests.support.server_certificate import ServerFiles
 from tests.support.serving import free_port
 
 ProxyName = Literal["nginx", "haproxy", "caddy", "traefik", "envoy"]
@@ -84,6 +86,18 @@ def front_of(settings: Settings, folder: Path, **changes: object) -> Front:
     return Front(**{**values, **changes})  # type: ignore[arg-type]  # the names are checked at run time
 
 
+def tls_front(name: ProxyName, settings: Settings, files: ServerFiles, **changes: object) -> Front:
+    """Return a proxy on a free port of this machine, with TLS; sockets stand beside its files."""
+    folder = files.certificate.parent
+    certificate, key = files.certificate, files.key
+    pair: dict[str, object] = {"certificate": certificate, "key": key}
+    if name == "haproxy":
+        both = folder / "both.pem"
+        both.write_bytes(certificate.read_bytes() + key.read_bytes())
+        pair = {"certificate": both}
+    return front_of(settings, folder, is_plain=False, **pair, **changes)
+
+
 @contextmanager
 def running_program(name: ProxyName, front: Front, folder: Path) -> Iterator[None]:
     """Run the proxy with its rendered files until the block ends.
@@ -127,7 +141,13 @@ def _wait_for(front: Front, process: "subprocess.Popen[bytes]", log: Path) -> No
 
 def _status(front: Front) -> int | None:
     """Return what a program without a session is answered; 404 before the configuration is read."""
-    with suppress(OSError, EOFError, ValueError), Wire.open(f"127.0.0.1:{front.port}") as wire:
+    context = None
+    if not front.is_plain:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    address = f"127.0.0.1:{front.port}"
+    with suppress(OSError, EOFError, ValueError), Wire.open(address, context) as wire:
         wire.send(raw_request("/"))
         return wire.response().status
     return None
@@ -242,14 +262,19 @@ def running_gateway(front: Front, control_socket: Path) -> Iterator[SessionStore
 
 @contextmanager
 def running_proxy(
-    name: ProxyName, settings: Settings, folder: Path, control_socket: Path
+    name: ProxyName,
+    settings: Settings,
+    folder: Path,
+    control_socket: Path,
+    files: ServerFiles | None = None,
 ) -> Iterator[RunningRelay]:
     """Run the proxy, and the gateway that it asks, until the block ends.
 
     :param folder: of the sockets; its path must be short.
+    :param files: certificate and key where the proxy speaks TLS.
     """
     proxy_program(name)
-    front = front_of(settings, folder)
+    front = front_of(settings, folder) if files is None else tls_front(name, settings, files)
     with (
         running_gateway(front, control_socket) as store,
         running_program(name, front, folder / "proxy"),

@@ -41,7 +41,7 @@ def _wiped() -> Iterator[str]:
     matchers = [
         # Not the names that begin with a colon, which are HTTP's own.
         {"safe_regex": {"regex": "[^:a-z0-9-].*|[a-z0-9-].*[^a-z0-9-].*"}},
-        *({"prefix": prefix} for prefix in (*CLAIM_PREFIXES, "x-envoy-")),
+        *({"prefix": prefix} for prefix in CLAIM_PREFIXES),
         *({"exact": name} for name in sorted({*CLAIMS, "expect", "proxy-authorization"})),
     ]
     for matcher in matchers:
