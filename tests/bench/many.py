@@ -31,6 +31,7 @@ AT_ONCE = 50
 """Connections that are being opened at a time."""
 SECONDS = 2
 PATIENCE = 30
+PAUSE = 3
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = base64.b64encode(b"k" * 16)
 
@@ -84,7 +85,7 @@ async def _measure(
         print(f"  {engine:9} {name:12} {before + used:6.0f} MB   {line}")
         for _, writer in opened:
             writer.transport.abort()
-        await asyncio.sleep(1)
+        await asyncio.sleep(PAUSE)
 
 
 async def _open(port: int, count: int, sent: bytes, *, answers: bool) -> list[Connection]:
@@ -145,7 +146,8 @@ def _gateway(engine: str) -> Iterator[tuple[ServedGateway, int, SessionStore]]:
         stack.callback(portal.terminate)
         assert portal.stdout is not None
         portal.stdout.readline()
-        more = f'[edge]\nengine = "{engine}"\n'
+        limits = "[limits]\nupstream_connect_seconds = 30\n"
+        more = f'[edge]\nengine = "{engine}"\n{limits}'
         file = write_settings(folder, upstream=f"http://127.0.0.1:{behind}", port=port, more=more)
         gateway = stack.enter_context(served_gateway(file, port))
         stores = open_stores(Settings.load(file))
