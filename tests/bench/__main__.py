@@ -5,6 +5,8 @@ import sys
 from tests.bench import (
     card,
     click,
+    guard,
+    journal,
     many,
     relay,
     revocation,
@@ -18,6 +20,8 @@ MEASUREMENTS = {
     "card": card.main,
     "click": click.main,
     "relay": relay.main,
+    "guard": guard.main,
+    "journal": journal.main,
     "session_end": session_end.main,
     "storm": storm.main,
     "many": many.main,
