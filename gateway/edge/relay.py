@@ -53,6 +53,7 @@ from gateway.errors import (
 )
 from gateway.guard.routes import Match
 from gateway.incident import new_incident
+from gateway.metrics.model import Metrics
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash, read_cookie
 from gateway.session.model import Session, SessionStore
 from gateway.settings import Settings
@@ -87,6 +88,7 @@ def create_relay(
     peer_of: PeerOf = peer_of_connection,
     watch: Watch | None = None,
     kind: type["Relay"] | None = None,
+    counts: Metrics | None = None,
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
 
@@ -97,6 +99,7 @@ def create_relay(
     :param peer_of: tells the address of a request's browser.
     :param watch: what watches the sensitive routes, ``None`` where there are none.
     :param kind: a relay that does more; default: the plain one.
+    :param counts: where requests to the portal are counted; default: nowhere.
     """
     return (kind or Relay)(
         settings=settings,
@@ -107,6 +110,7 @@ def create_relay(
         control_plane=Backend.control_plane(control_socket, settings.limits),
         peer_of=peer_of,
         watch=watch,
+        counts=counts,
     )
 
 
@@ -124,7 +128,9 @@ class Relay:
         control_plane: Backend,
         peer_of: PeerOf,
         watch: Watch | None = None,
+        counts: Metrics | None = None,
     ) -> None:
+        self._counts = counts
         self._peer_of = peer_of
         self._watch = watch
         self._limits = settings.limits
@@ -224,7 +230,7 @@ class Relay:
         # Nothing is awaited between the look-up and here, so an end cannot slip through.
         with self._streams.held(session.key, connection):
             if self._watch is None or match is None:
-                return await self._ask_portal(request, target, session)
+                return await self._ask_counted(request, target, session)
             return await self._ask_watched(self._watch, match, request, target, session)
 
     def _require_sane_head(self, request: web.BaseRequest, method: str) -> None:
@@ -296,12 +302,31 @@ class Relay:
         client = self._peer_of(request)
         try:
             async with watch.watched(request, match, session, client=client) as watched:
-                return await self._ask_portal(request, target, session, watched)
+                return await self._ask_counted(request, target, session, watched)
         except RefusedRequestError as exc:
             may_be_led = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
             if exc.notice is STEP_UP and may_be_led and is_navigation(request):
                 return self.pages.to_login(await self._enter(target))
             raise
+
+    async def _ask_counted(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        session: Session,
+        watched: Watched | None = None,
+    ) -> web.StreamResponse:
+        if self._counts is None:
+            return await self._ask_portal(request, target, session, watched)
+        with self._counts.portal_request() as counted:
+            try:
+                response = await self._ask_portal(request, target, session, watched)
+            except UpstreamError as exc:
+                timed_out = exc.reason == ErrorCode.UPSTREAM_TIMEOUT
+                counted.result = "timeout" if timed_out else "unavailable"
+                raise
+            counted.result = f"{response.status // 100}xx"
+            return response
 
     async def _ask_portal(
         self,

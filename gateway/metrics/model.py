@@ -60,12 +60,6 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._notifications = Counter(
-            "cps_notifications",
-            "Notifications to holders, by way and result.",
-            ["way", "result"],
-            registry=self.registry,
-        )
 
     def decision(self, event: str, fields: Mapping[str, object]) -> None:
         """Count a line of the audit log.
@@ -92,14 +86,6 @@ class Metrics:
         :param view: one of the few names of views, never what a browser sent.
         """
         self._control_seconds.labels(view, f"{status // 100}xx").observe(seconds)
-
-    def notified(self, way: str, result: str) -> None:
-        """Count a notification to a holder.
-
-        :param way: ``webhook`` or ``mail``.
-        :param result: ``sent``, ``failed`` or ``dropped``.
-        """
-        self._notifications.labels(way, result).inc()
 
     @contextmanager
     def portal_request(self) -> Iterator["PortalRequest"]:

@@ -16,6 +16,7 @@ from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.peer import peer_named_by_front, peer_of_connection
 from gateway.edge.relay import create_relay
+from gateway.metrics.model import Metrics
 from gateway.serve.listening import inherited_socket
 from gateway.serve.places import Places
 from gateway.serve.process import STORE_SECONDS, run_process
@@ -34,7 +35,7 @@ def main() -> int:
 
 
 def _build(settings: Settings) -> Engine:
-    places, engine = Places.of(settings), settings.edge.engine
+    places, engine, metrics = Places.of(settings), settings.edge.engine, Metrics()
     stores = open_stores(settings, wait_seconds=STORE_SECONDS)
     relay = create_relay(
         settings=settings,
@@ -44,7 +45,7 @@ def _build(settings: Settings) -> Engine:
             settings,
             sessions=stores.sessions,
             open_guard=stores.open_guard,
-            audit=open_audit(settings, system_clock),
+            audit=open_audit(settings, system_clock, on_record=metrics.decision),
             clock=system_clock,
         ),
         signer=AssertionSigner.load_or_create(
@@ -53,6 +54,7 @@ def _build(settings: Settings) -> Engine:
         control_socket=places.control_socket,
         peer_of=peer_of_connection if engine == "embedded" else peer_named_by_front,
         kind=ForwardAuthRelay if engine == "external" else None,
+        counts=metrics,
     )
     if engine == "external":
         return RelayBehindProxy(

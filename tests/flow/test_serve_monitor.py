@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gateway.database import Database
 from gateway.operator.health_command import run_health
 from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import SessionSettings
-from tests.support.relay import PERSON, new_agent_key
+from tests.support.relay import PERSON, Wire, new_agent_key, raw_request
 from tests.support.serving import free_port, served_gateway, write_settings
 
 
@@ -28,6 +29,12 @@ def ask(port: int, path: str) -> tuple[int, str]:
 def lines(file: Path, event: str) -> list[dict[str, object]]:
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     return [entry for entry in entries if entry["event"] == event]
+
+
+def _log_in(folder: Path) -> bytes:
+    with closing(Database(folder / "state" / "gateway.db")) as database:
+        store = SQLiteSessionStore(database, SessionSettings())
+        return store.create(PERSON, new_agent_key(), now=system_clock())
 
 
 def test_a_gateway_tells_how_it_stands_and_records_what_nobody_asked_for(tmp_path: Path) -> None:
@@ -51,9 +58,14 @@ def test_a_gateway_tells_how_it_stands_and_records_what_nobody_asked_for(tmp_pat
         (ended,) = lines(tmp_path / "audit.log", "session_ended")
         assert (ended["reason"], ended["national_id"]) == ("idle", PERSON.national_id)
         ask(port, "/_cps/login")
+        with Wire.open(served.address) as wire:
+            cookie = _log_in(tmp_path)
+            wire.send(raw_request("/x", cookie=cookie, host=f"localhost:{port}"))
+            assert wire.response().status == 502
         numbers = ask(watched, "/metrics")[1]
         assert 'cps_sessions_ended_total{reason="idle"} 1.0' in numbers
         assert 'cps_control_seconds_count{status="2xx",view="login.login"} 1.0' in numbers
+        assert 'cps_portal_seconds_count{result="unavailable"} 1.0' in numbers
         assert "cps_ready 1.0" in numbers
         assert served.stop() == 0
     (loaded,) = lines(tmp_path / "audit.log", "configuration_loaded")
