@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support.pcsc import pcscd
@@ -11,6 +12,10 @@ from tests.support.redis_servers import redis_server, shared_redis
 from tests.support.store_places import store_place
 
 __all__ = ["pcscd", "redis_server", "shared_redis", "store_place"]
+
+# How long one example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(autouse=True)
