@@ -45,7 +45,7 @@ class AllowList:
             raise ConfigurationError("--portal", "no portal is named, here or in the settings file")
         if len(origins) > MAX_PORTALS:
             raise ConfigurationError("--portal", f"more than {MAX_PORTALS} portals")
-        hosts = {urlsplit(origin).netloc: origin for origin in origins}
+        hosts = {urlsplit(origin).netloc: origin for origin in sorted(origins)}
         if len(hosts) < len(origins):
             # The browser names the host alone, which must stand for one origin.
             raise ConfigurationError("--portal", "one host is named with http and with https")

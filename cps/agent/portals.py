@@ -33,7 +33,7 @@ class Portals:
         self._confirmed: tuple[str, ...] = () if confirmed is None else _read(confirmed)
 
     def origins(self) -> tuple[str, ...]:
-        """Return every portal that is allowed now, in the order in which it was named."""
+        """Return every portal that is allowed now: those named, then those confirmed."""
         return tuple(dict.fromkeys((*self._listed.origins.values(), *self._confirmed)))
 
     def origin_of(self, host: str) -> str | None:

@@ -7,12 +7,13 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from cps.agent.consent import Consent
+from cps.agent.desktop import TrayIcon
 from cps.agent.errors import AgentError, ConfigurationError
 from cps.agent.file import pin_from_descriptor, pin_from_file
 from cps.agent.gateway_client import GatewayClient
@@ -29,6 +30,7 @@ from cps.agent.settings import SETTINGS_FILE, AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.agent.window import WindowPINEntry, window_usable
 from cps.agent.workflow import Workflow, WorkflowLimits
+from cps.authtoken.catalogue import language_of
 from cps.card.cache import FolderCache, default_folder
 from cps.card.contact import ContactCard
 from cps.card.recognise import open_card
@@ -87,7 +89,21 @@ def run_agent(
             keypads=policy.keypads,
         )
         pages = Pages(_banners(development=development, virtual=virtual_card is not None))
-        asyncio.run(_serve(sign_in, presence, pages, allowed, listener))
+
+        def tray_icon(quit_agent: Callable[[], None]) -> AbstractContextManager[object]:
+            if not (attended and window_usable()):
+                return nullcontext()
+            return closing(
+                TrayIcon(
+                    terminal=terminal,
+                    portals=allowed,
+                    sessions=lambda: len(presence),
+                    quit_agent=quit_agent,
+                    language=language_of(os.environ),
+                )
+            )
+
+        asyncio.run(_serve(sign_in, presence, pages, allowed, listener, tray_icon))
 
 
 def allowed_portals(
@@ -141,6 +157,7 @@ async def _serve(
     pages: Pages,
     portals: Portals,
     listener: socket.socket,
+    tray_icon: Callable[[Callable[[], None]], AbstractContextManager[object]],
 ) -> None:
     server = AgentServer(
         portals=portals,
@@ -153,7 +170,13 @@ async def _serve(
         port = listener.getsockname()[1]
         await server.start(listener)
         print(f"ready http://{ADDRESS}:{port}", flush=True)
-        await ended.wait()
+        loop = asyncio.get_running_loop()
+
+        def quit_agent() -> None:
+            loop.call_soon_threadsafe(ended.set)
+
+        with tray_icon(quit_agent):
+            await ended.wait()
         # At the same time: neither may use up the other's share of the moment that is left.
         await asyncio.gather(server.close(), asyncio.to_thread(presence.close))
 

@@ -1,13 +1,13 @@
 """What a command finds around it: readers, a person at a terminal, the time, a language."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from cps.authtoken.catalogue import DEFAULT_LANGUAGE, text
+from cps.authtoken.catalogue import language_of, text
 from cps.transport.connection import CardTerminal
 
 
@@ -63,16 +63,6 @@ def real_surroundings() -> Surroundings:
         clock=_system_clock,
         language=language_of(os.environ),
     )
-
-
-def language_of(environment: Mapping[str, str]) -> str:
-    """Return ``en`` where the user's locale is English, else ``fr``.
-
-    Source: POSIX.1-2024, XBD 8.2: of these variables the first that is set counts.
-    """
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    locale = next((environment[name] for name in names if environment.get(name)), "")
-    return "en" if locale.lower().startswith("en") else DEFAULT_LANGUAGE
 
 
 def _pcsc_terminal(passed_over: Callable[[str], bool]) -> CardTerminal:

@@ -41,6 +41,16 @@ def best_language(accept_language: str | None) -> str:
     return best
 
 
+def language_of(environment: Mapping[str, str]) -> str:
+    """Return ``en`` where the user's locale is English, else ``fr``.
+
+    Source: POSIX.1-2024, XBD 8.2: of these variables the first that is set counts.
+    """
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((environment[name] for name in names if environment.get(name)), "")
+    return "en" if locale.lower().startswith("en") else DEFAULT_LANGUAGE
+
+
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Return every sentence: key to language to text.

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from cps.card_commands.surroundings import ToolError, language_of, real_surroundings
+from cps.authtoken.catalogue import language_of
+from cps.card_commands.surroundings import ToolError, real_surroundings
 
 
 @pytest.mark.parametrize(
