@@ -35,6 +35,11 @@ SECONDS = 1
 IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
 LARGE_CONNECTIONS = 16
 LARGE_TARGET = 0.70
+PEERS = {
+    "mod_auth_openidc": Path("/usr/lib/apache2/modules/mod_auth_openidc.so"),
+    "LemonLDAP::NG": Path("/usr/share/lemonldap-ng"),
+}
+"""Others that do this job, and where Debian puts them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,8 @@ def main() -> None:
                 continue
             with _gateway(folder / str(number), behind.address, plane) as (gateway, url, cookie):
                 _measure(plane, gateway, base, url, cookie)
+        for name, file in PEERS.items():
+            print(f"  {name:26} {'not measured here' if file.exists() else 'not installed'}")
 
 
 def _say_what_is_measured() -> None:
