@@ -1,6 +1,9 @@
 """The agent started with the session, on Linux: a systemd user unit, or an XDG autostart file.
 
-Source: systemd.service(5), systemd.special(7); Desktop Application Autostart Specification 0.5.
+With it comes the scheme by which login pages hand a login over; see :mod:`cps.agent.handoff`.
+
+Source: systemd.service(5), systemd.special(7); Desktop Application Autostart Specification 0.5;
+Desktop Entry Specification 1.5, "The Exec key".
 """
 
 import os
@@ -8,12 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cps.agent.errors import AgentError
 
 UNIT = Path(".config", "systemd", "user", "cps-agent.service")
 AUTOSTART = Path(".config", "autostart", "cps-agent.desktop")
+SCHEME = Path(".local", "share", "applications", "cps-login.desktop")
 _SYSTEMCTL_SECONDS = 20
 
 _UNIT_TEXT = """[Unit]
@@ -39,6 +44,14 @@ Exec={command}
 Terminal=false
 X-GNOME-Autostart-enabled=true
 """
+_SCHEME_TEXT = """[Desktop Entry]
+Type=Application
+Name=Agent CPS
+Exec={command} open %u
+Terminal=false
+NoDisplay=true
+MimeType=x-scheme-handler/cps-login;
+"""
 
 
 def install(home: Path, arguments: Sequence[str] = (), *, environment: Mapping[str, str]) -> Path:
@@ -50,7 +63,10 @@ def install(home: Path, arguments: Sequence[str] = (), *, environment: Mapping[s
     :raises OSError: where the file cannot be written.
     """
     _require_linux()
-    command = [sys.executable, "-I", "-m", "cps.main", "agent", *arguments]
+    agent = [sys.executable, "-I", "-m", "cps.main", "agent"]
+    _write(home / SCHEME, _SCHEME_TEXT.format(command=" ".join(map(_desktop_word, agent))))
+    _tell_desktop(home)
+    command = [*agent, *arguments]
     if _has_systemd(environment):
         (home / AUTOSTART).unlink(missing_ok=True)
         file = home / UNIT
@@ -69,11 +85,13 @@ def uninstall(home: Path, *, environment: Mapping[str, str]) -> list[Path]:
     :raises AgentError: on another system.
     """
     _require_linux()
-    gone = [file for file in (home / UNIT, home / AUTOSTART) if file.exists()]
+    files = (home / UNIT, home / AUTOSTART, home / SCHEME)
+    gone = [file for file in files if file.exists()]
     if home / UNIT in gone and _has_systemd(environment):
         _systemctl("disable", "--now", UNIT.name)
     for file in gone:
         file.unlink()
+    _tell_desktop(home)
     return gone
 
 
@@ -87,6 +105,17 @@ def _has_systemd(environment: Mapping[str, str]) -> bool:
     return bool(
         runtime and Path(runtime, "systemd").is_dir() and shutil.which("systemctl") is not None
     )
+
+
+def _tell_desktop(home: Path) -> None:
+    """Have the desktop look anew at who opens what; one without that program looks by itself."""
+    program = shutil.which("update-desktop-database")
+    folder = (home / SCHEME).parent
+    if program is not None and folder.is_dir():
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(  # noqa: S603 - a program of the system's, with our own words
+                [program, str(folder)], capture_output=True, check=False, timeout=_SYSTEMCTL_SECONDS
+            )
 
 
 def _systemctl(*words: str) -> None:

@@ -102,7 +102,7 @@ def _await_port(ports: Sequence[int], patience: float) -> int:
 def _start_agent() -> None:
     """Start an agent that outlives us."""
     subprocess.Popen(
-        [sys.executable, "-m", "cps.main", "agent"],
+        [sys.executable, "-I", "-m", "cps.main", "agent"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

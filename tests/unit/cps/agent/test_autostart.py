@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cps.agent import autostart
-from cps.agent.autostart import AUTOSTART, UNIT, install, uninstall
+from cps.agent.autostart import AUTOSTART, SCHEME, UNIT, install, uninstall
 from cps.agent.errors import AgentError
 
 if sys.platform != "linux":
@@ -46,6 +46,7 @@ def test_with_systemd_a_unit_is_written_and_started(
     assert '"--portal" "https://portal.example"' in text
     assert "WantedBy=graphical-session.target" in text
     assert told(tmp_path) == [
+        str((home / SCHEME).parent),
         "--user daemon-reload",
         "--user enable --now cps-agent.service",
     ]
@@ -56,6 +57,15 @@ def test_without_systemd_the_desktop_starts_it(tmp_path: Path) -> None:
     file = install(tmp_path, environment={})
     assert file == tmp_path / AUTOSTART
     assert f'Exec="{sys.executable}"' in file.read_text(encoding="utf-8")
+
+
+def test_the_scheme_of_login_pages_comes_with_it(tmp_path: Path) -> None:
+    install(tmp_path, PORTAL, environment={})
+    text = (tmp_path / SCHEME).read_text(encoding="utf-8")
+    assert f'Exec="{sys.executable}" "-I" "-m" "cps.main" "agent" open %u\n' in text
+    assert "MimeType=x-scheme-handler/cps-login;\n" in text
+    assert (tmp_path / SCHEME).stat().st_mode & 0o777 == 0o600
+    assert uninstall(tmp_path, environment={}) == [tmp_path / AUTOSTART, tmp_path / SCHEME]
 
 
 def test_words_are_words_whatever_is_in_them() -> None:
@@ -69,8 +79,11 @@ def test_what_was_installed_can_be_undone(
 ) -> None:
     home, environment = tmp_path / "home", systemctl(0)
     install(home, environment=environment)
-    assert uninstall(home, environment=environment) == [home / UNIT]
-    assert told(tmp_path)[-1] == "--user disable --now cps-agent.service"
+    assert uninstall(home, environment=environment) == [home / UNIT, home / SCHEME]
+    assert told(tmp_path)[-2:] == [
+        "--user disable --now cps-agent.service",
+        str((home / SCHEME).parent),
+    ]
     assert uninstall(home, environment=environment) == []
 
 
