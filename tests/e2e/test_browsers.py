@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from cps.authtoken.catalogue import text
 from cps.demo.login import AGENT_LINK, STEP_MILLISECONDS, browser_arguments, chromium
 from cps.demo.run import Demo
+from tests.e2e.pictures import take_picture
 
 pytestmark = [pytest.mark.pcscd, pytest.mark.browser]
 
@@ -78,6 +79,8 @@ def test_the_login_ends_on_the_page_asked_for_in_one_tab(demo: Demo) -> None:
         page.locator(AGENT_LINK).click()
         require_portal(page, demo, "/?numero=1%202")
         assert context.pages == [page]
+        page.set_viewport_size({"width": 580, "height": 480})
+        take_picture(page, "portal")
 
 
 def test_where_the_first_tab_was_closed_the_portal_opens_in_the_agents(demo: Demo) -> None:

@@ -4,9 +4,7 @@ With the environment variable CPS_PICTURES naming a folder, each state's picture
 `make pictures`.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -15,12 +13,12 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 from cps.authtoken.catalogue import text
 from cps.demo.login import browser_arguments
 from tests.e2e.page_states import STATES, desk_at, login_failed, login_missing
+from tests.e2e.pictures import take_picture
 from tests.support import pki
 from tests.support.line import Line, running_line
 
 pytestmark = pytest.mark.browser
 
-PICTURES = os.environ.get("CPS_PICTURES")
 DARK_PICTURES = frozenset({"login", "login-claimed", "login-failed", "session"})
 PICTURE: ViewportSize = {"width": 580, "height": 480}
 AXE_OPTIONS = {
@@ -71,7 +69,7 @@ def test_axe_finds_nothing(line: Line, browser: Browser, state: str, theme: str)
             for violation in found["violations"]
         }
         assert problems == {}
-        if PICTURES is not None and (theme == "light" or state in DARK_PICTURES):
+        if theme == "light" or state in DARK_PICTURES:
             desk.page.set_viewport_size(PICTURE)
             take_picture(desk.page, state if theme == "light" else f"{state}-dark")
 
@@ -85,7 +83,7 @@ def test_nothing_is_cut_off(line: Line, browser: Browser, state: str, size: dict
         # Text alone at twice its size, as some set it in their browser.
         desk.page.evaluate("document.documentElement.style.fontSize = '200%'")
         require_no_overflow(desk.page)
-        if PICTURES is not None and state == "login-missing" and size is SMALL:
+        if state == "login-missing" and size is SMALL:
             desk.page.evaluate("document.documentElement.style.fontSize = ''")
             take_picture(desk.page, f"{state}-320")
 
@@ -206,8 +204,3 @@ def outline_of(page: Page) -> float:
     """Return how wide the ring around the focused element is, in pixels."""
     width = page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)")
     return float(width)
-
-
-def take_picture(page: Page, name: str) -> None:
-    assert PICTURES is not None
-    page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
