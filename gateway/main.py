@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.operator.audit_commands import add_audit_command, run_audit
+from gateway.operator.check_command import run_check
 from gateway.operator.guard_commands import add_guard_command, run_guard
 from gateway.operator.health_command import run_health
 from gateway.operator.key_commands import list_keys, rotate_keys
@@ -15,7 +16,6 @@ from gateway.operator.render_command import add_render_command, run_render
 from gateway.operator.session_commands import add_sessions_command, run_sessions
 from gateway.operator.trust_commands import add_trust_command, run_trust
 from gateway.serve import serve
-from gateway.serve.check import describe
 from gateway.version import gateway_version
 
 EXIT_PROBLEMS = 1
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_trust(options, system_clock())
         if options.command == "render":
             return run_render(options)
-        return _check(options.config)
+        return run_check(options.config, system_clock(), online=options.online)
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
         return EXIT_CONFIGURATION
@@ -57,15 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         # Before the supervisor took over; nothing was started yet.
         return EXIT_PROBLEMS
-
-
-def _check(settings_path: Path) -> int:
-    lines, problems = describe(settings_path, system_clock())
-    for line in lines:
-        print(line)
-    for problem in problems:
-        print(f"problem: {problem}", file=sys.stderr)
-    return EXIT_PROBLEMS if problems else 0
 
 
 def _keys(options: argparse.Namespace) -> int:
@@ -91,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text)
         _add_config(command)
+        if name == "check":
+            command.add_argument(
+                "--online", action="store_true", help="ask portal, store and addresses too"
+            )
     add_render_command(
         commands.add_parser("render", help="write the configuration of the site's own proxy")
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from gateway.edge.embedded import require_safe_parser, tls_context
 from gateway.edge.nginx.engine import site_of, try_out
 from gateway.edge.nginx.program import find_program
 from gateway.edge.sockets import require_group
+from gateway.errors import ConfigurationError
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
@@ -30,10 +32,7 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
     :raises ConfigurationError: where the gateway would not start.
     """
     settings = Settings.load(settings_path)
-    require_safe_parser()
-    tls_context(settings.listen)
-    engine = _engine(settings)
-    store = TrustStore.load(settings.trust, settings.environment, now)
+    engine, store = _tried(settings, now)
     problems = RevocationLists.of(settings, store, now).problems(now)
     lines = [
         *_portal(settings),
@@ -43,6 +42,38 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
         *(line for file in settings.trust.crls for line in _list(file, store, now)),
     ]
     return lines, list(problems)
+
+
+def _tried(settings: Settings, now: datetime) -> tuple[str, TrustStore]:
+    """Try what a start would try, each for itself, and return engine and authorities.
+
+    :raises ConfigurationError: with every fault found.
+    """
+    faults: list[ConfigurationError] = []
+    engine: str | None = None
+    store: TrustStore | None = None
+    with _noted(faults):
+        require_safe_parser()
+    with _noted(faults):
+        tls_context(settings.listen)
+    with _noted(faults):
+        store = TrustStore.load(settings.trust, settings.environment, now)
+    with _noted(faults):
+        engine = _engine(settings)
+    if engine is None or store is None or faults:
+        # nginx finds faults of TLS files again.
+        first, *others = {str(fault): fault for fault in faults}.values()
+        raise ConfigurationError(first.file, first.key, first.reason, others) from first
+    return engine, store
+
+
+@contextmanager
+def _noted(faults: list[ConfigurationError]) -> Iterator[None]:
+    """Go on behind the block where it finds a fault, which is noted."""
+    try:
+        yield
+    except ConfigurationError as exc:
+        faults.append(exc)
 
 
 def _portal(settings: Settings) -> Iterator[str]:
