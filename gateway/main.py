@@ -11,6 +11,7 @@ from gateway.operator.audit_commands import add_audit_command, run_audit
 from gateway.operator.check_command import run_check
 from gateway.operator.guard_commands import add_guard_command, run_guard
 from gateway.operator.health_command import run_health
+from gateway.operator.init_command import add_init_command, run_init
 from gateway.operator.key_commands import list_keys, rotate_keys
 from gateway.operator.render_command import add_render_command, run_render
 from gateway.operator.session_commands import add_sessions_command, run_sessions
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return serve(options.config)
         if options.command == "health":
             return run_health(options.config)
+        if options.command == "init":
+            return run_init(options)
         if options.command == "sessions":
             return run_sessions(options, system_clock)
         if options.command == "keys":
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add_render_command(
         commands.add_parser("render", help="write the configuration of the site's own proxy")
     )
+    add_init_command(commands.add_parser("init", help="write a settings file, with comments"))
     _add_keys(commands.add_parser("keys", help="the keys that sign assertions to the portal"))
     add_sessions_command(commands.add_parser("sessions", help="who is in, and their end"))
     add_audit_command(commands.add_parser("audit", help="the journal: check it, ask it"))
