@@ -37,6 +37,8 @@ def warnings(settings: Settings) -> Iterator[tuple[str, str]]:
             "a session may be let in that ended this long ago where its verdict cannot be removed;"
             " write 0 unless measured too slow",
         )
+    if settings.journal.records == "plain":
+        yield "journal.records", "whoever reads the journal reads whose records; write hashed"
     if settings.journal.unwritable == "alarm":
         yield "journal.unwritable", "records may be seen with no trace of it; write refuse"
     yield from _of_operation(settings)

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from types import MappingProxyType
 
 from aiohttp import hdrs, web
 
+from cps.authtoken.codes import ErrorCode
 from gateway.edge.body import RequestBody
 from gateway.edge.notices import (
     GUARD_BLOCKED,
@@ -19,7 +19,7 @@ from gateway.edge.notices import (
     RefusedRequestError,
 )
 from gateway.edge.target import Target
-from gateway.errors import StoreUnavailableError, UpstreamError
+from gateway.errors import HTTP_STATUS, StoreUnavailableError, UpstreamError
 from gateway.guard.alarm import AlarmSender
 from gateway.guard.guard import Guard, GuardRefusedError, Refusal
 from gateway.guard.routes import (
@@ -146,9 +146,13 @@ class Watch:
             if not watched.is_recorded:
                 await watched.answer(exc.notice.status)
             raise
-        except (UpstreamError, StoreUnavailableError):
+        except UpstreamError as exc:
             if not watched.is_recorded:
-                await watched.answer(HTTPStatus.BAD_GATEWAY)
+                await watched.answer(HTTP_STATUS[exc.reason])
+            raise
+        except StoreUnavailableError:
+            if not watched.is_recorded:
+                await watched.answer(HTTP_STATUS[ErrorCode.STORE_UNAVAILABLE])
             raise
         except (Exception, asyncio.CancelledError):
             if not watched.is_recorded:

@@ -319,3 +319,4 @@ def test_a_guard_without_its_memory_lets_nobody_pass(tmp_path: Path) -> None:
         assert run.get("/rights/1") == 503
         assert run.portal.all_received == b""
         assert run.get("/") == 200
+        assert run.statuses() == [503]
