@@ -7,6 +7,7 @@ Every process of a gateway appends to the same chain, one at a time under a lock
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,8 +25,12 @@ from gateway.journal.line import Fields, encode
 from gateway.journal.recovery import Position, find_end
 
 LOCK_FILE = "lock"
+LOCK_SECONDS = 5.0
+"""Longest wait for the lock; other processes hold it for one write."""
 PURGED = "purged"
 """The event that says that a file was removed because its time was over."""
+
+_RETRY_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +167,26 @@ class Chain:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._take(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        """Take the lock, in time: a process that stands still must not hold up all requests.
+
+        :raises TimeoutError: where another process keeps it.
+        """
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError("another process keeps the lock") from None
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

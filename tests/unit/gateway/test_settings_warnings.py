@@ -41,6 +41,7 @@ def test_a_careful_file_gives_none(folder: Path) -> None:
             id="cache",
         ),
         pytest.param("journal", 'unwritable = "alarm"', "journal.unwritable", id="journal"),
+        pytest.param("journal", 'records = "plain"', "journal.records", id="names of records"),
         pytest.param(
             "monitor", 'address = "10.0.0.1"\nport = 9464', "monitor.address", id="monitor"
         ),

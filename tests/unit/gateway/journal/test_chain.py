@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import os
 import threading
@@ -9,6 +10,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from gateway.errors import StoreUnavailableError
+from gateway.journal import chain as chain_module
 from gateway.journal.checkpoint import CHECKPOINT_LINES
 from gateway.journal.line import START, digest_of
 from tests.support.chains import ChainPlace
@@ -151,6 +153,19 @@ def test_a_first_file_that_cannot_be_written_is_not_left_behind(
     assert place.paths() == []
     place.chain().append([{"number": 2}])
     assert place.faults() == []
+
+
+def test_a_process_that_stands_still_with_the_lock_holds_nobody_up(
+    place: ChainPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_module, "LOCK_SECONDS", 0.05)
+    place.chain().append([{"number": 1}])
+    with (place.folder / "lock").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StoreUnavailableError, match="keeps the lock"):
+            place.chain().append([{"number": 2}])
+    place.chain().append([{"number": 3}])
+    assert place.values("number") == [1, 3]
 
 
 def test_a_field_that_no_line_can_hold_is_refused(place: ChainPlace) -> None:
