@@ -36,7 +36,8 @@ class ServerLimits:
     header_seconds: float = 5.0
     """A connection that has not sent a whole request by then is closed."""
     connections: int = 32
-    """Open at the same time; a further one is closed at once."""
+    """Open at the same time; a further one takes the place of the oldest that has not asked for
+    anything, and where each one has, is closed at once."""
     line_bytes: int = 2048
     """Method, target and version together."""
     field_bytes: int = 8190
@@ -87,11 +88,13 @@ class AgentServer:
 
     def _accept(self) -> asyncio.Protocol:
         assert self._http is not None  # noqa: S101 - set before the server exists
-        if len(self._http.open) >= self._limits.connections:
+        if len(self._http.open) >= self._limits.connections and not self._http.drop_oldest_idle():
             return _Closing()
         return self._http()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, _Connection):
+            request.protocol.asked = True
         language = best_language(request.headers.get("Accept-Language"))
         try:
             return await self._sign_in(request, language)
@@ -140,9 +143,9 @@ class _HTTPServer(web.Server):
         # A browser that goes away ends its wait at once.
         super().__init__(handler, handler_cancellation=True)
         self._pages = pages
-        self.open: set[_Connection] = set()
-        """Counted from the acceptance on: aiohttp itself counts only once a connection is set up,
-        which a burst of connections would outrun."""
+        self.open: dict[_Connection, None] = {}
+        """In the order in which they came. Counted from the acceptance on: aiohttp itself counts
+        only once a connection is set up, which a burst of connections would outrun."""
         self._settings: dict[str, Any] = {
             "access_log": None,  # Its lines would hold the request id.
             "keepalive_timeout": limits.header_seconds,
@@ -156,8 +159,20 @@ class _HTTPServer(web.Server):
         connection = _Connection(
             self, pages=self._pages, loop=asyncio.get_running_loop(), **self._settings
         )
-        self.open.add(connection)
+        self.open[connection] = None
         return connection
+
+    def drop_oldest_idle(self) -> bool:
+        """Close the connection that has kept its place for the longest without asking anything.
+
+        :returns: whether there was one.
+        """
+        idle = next((each for each in self.open if not each.asked), None)
+        if idle is None:
+            return False
+        del self.open[idle]
+        idle.drop()
+        return True
 
 
 class _Connection(web.RequestHandler):
@@ -165,9 +180,23 @@ class _Connection(web.RequestHandler):
         super().__init__(server, **settings)
         self._open = server.open
         self._pages = pages
+        self.asked = False
+        """Whether a whole request has come."""
+        self._dropped = False
+
+    def drop(self) -> None:
+        """Close at once, or as soon as the connection is set up."""
+        self._dropped = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._dropped:
+            self.drop()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._open.discard(self)
+        self._open.pop(self, None)
         super().connection_lost(exc)
 
     def handle_error(

@@ -349,12 +349,68 @@ def test_a_client_that_drips_is_cut_off_all_the_same(done: Recorder) -> None:
 def test_a_flood_of_connections_blocks_no_other_login(done: Recorder) -> None:
     with running_agent(done, limits=ServerLimits(connections=3)) as browser:
         flood = [browser.connect() for _ in range(6)]
-        for too_many in flood[3:]:
-            too_many.settimeout(2)
-            assert too_many.recv(1) == b"", "closed at once"
+        assert browser.request().status == 303
+        for oldest in flood[:3]:
+            oldest.settimeout(2)
+            assert gone(oldest), "gave its place to a later one"
         for connection in flood:
             connection.close()
-        assert browser.request().status == 303
+
+
+def gone(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_garbage_slow_clients_and_a_flood_leave_a_login_under_way_alone() -> None:
+    asked, leave = threading.Event(), threading.Event()
+
+    def typing(request: LoginRequest, progress: Progress) -> CompletedSignIn:
+        asked.set()
+        while not leave.wait(0.01):
+            assert progress.wanted(), "the person is still typing"
+        return completed(request)
+
+    limits = ServerLimits(connections=4)
+    with running_agent(typing, limits=limits) as browser, browser.connect() as waiting:
+        waiting.sendall(browser.head())
+        assert asked.wait(5)
+        flood = []
+        for number in range(40):
+            connection = browser.connect()
+            # Nothing, half a request, and no HTTP at all, in turn.
+            connection.sendall(
+                (b"", browser.head()[:30], b"\x16\x03\x01\x00garbage\r\n\r\n")[number % 3]
+            )
+            flood.append(connection)
+        assert browser.request(target=f"/v1/login?r={OTHER_RID}&o={HOST}").status == 409
+        leave.set()
+        assert parse(read_all(waiting)).status == 303
+        for connection in flood:
+            connection.close()
+
+
+def test_where_every_connection_waits_for_a_login_a_further_one_is_closed_at_once() -> None:
+    leave = threading.Event()
+
+    def typing(request: LoginRequest, progress: Progress) -> CompletedSignIn:
+        leave.wait(5)
+        return completed(request)
+
+    with running_agent(typing, limits=ServerLimits(connections=2)) as browser:
+        waiting = [browser.connect() for _ in range(2)]
+        for connection in waiting:
+            connection.sendall(browser.head())
+        time.sleep(0.3)  # Until both requests were read.
+        with browser.connect() as further:
+            further.settimeout(2)
+            assert gone(further)
+        leave.set()
+        for connection in waiting:
+            assert parse(read_all(connection)).status == 303
+            connection.close()
 
 
 def test_a_failing_sign_in_shows_no_trace_and_no_request_id(
