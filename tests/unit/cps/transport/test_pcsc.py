@@ -136,6 +136,19 @@ def test_without_service_every_call_says_so(scard: FakeSCard, function: str, res
 # Waiting.
 
 
+def test_a_service_that_was_started_again_is_found_without_a_restart_of_the_agent(
+    scard: FakeSCard,
+) -> None:
+    terminal = pcsc.PCSCTerminal()
+    known = terminal.readers()
+    scard.results["SCardEstablishContext"] = [real.SCARD_E_NO_SERVICE] * 2
+    for call in (terminal.readers, lambda: terminal.wait(known, 0)):
+        with pytest.raises(NoServiceError):
+            call()
+    assert terminal.readers() == known
+    terminal.connect(READER).close()
+
+
 def test_waiting_returns_at_once_where_the_readers_differ_already(scard: FakeSCard) -> None:
     started = time.monotonic()
     assert pcsc.PCSCTerminal().wait([], 5) == [present()]
