@@ -58,6 +58,11 @@ class Renewal:
         self._next = Generation.make(settings, self._listening, before=self._running)
         return self._next.programs
 
+    def certificates(self) -> tuple[int, ...]:
+        """Return when the files of the certificate that browsers see were last written."""
+        listen = self._running.settings.listen
+        return tuple(_written_at(file) for file in (listen.tls_certificate, listen.tls_key) if file)
+
     def accepted(self) -> None:
         """Have everybody find the processes that were started."""
         if self._next is not None:
@@ -99,6 +104,14 @@ class Renewal:
             self._audit.record("configuration_refused", faults=str(fault).splitlines())
         except StoreUnavailableError as exc:
             _log.error("that could not be recorded: %s", exc)
+
+
+def _written_at(file: Path) -> int:
+    """Return the file's own time, 0 while it is being replaced."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def about(settings_path: Path) -> dict[str, str | int]:

@@ -37,6 +37,9 @@ MAX_QUICK_DEATHS = 5
 FIRST_PAUSE_SECONDS = 0.25
 """Pause before a child is started again; doubled with each quick death."""
 
+CERTIFICATE_SECONDS = 5.0
+"""Time between two looks at whether a certificate was renewed."""
+
 Say = Callable[[str], None]
 
 _log = logging.getLogger("gateway.serve")
@@ -99,6 +102,9 @@ class Renews(Protocol):
     async def next_programs(self) -> Sequence[Program] | None:
         """Return what is to run from now on, ``None`` where nothing has changed, or nothing may."""
 
+    def certificates(self) -> tuple[int, ...]:
+        """Return what changes with every renewal of the certificate that browsers see."""
+
     def accepted(self) -> None:
         """Take note that what was returned runs and takes over now."""
 
@@ -142,13 +148,14 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._wanted.set)
         stopping = asyncio.create_task(stop.wait())
         work = asyncio.create_task(self._start_and_keep(say))
+        watching = asyncio.create_task(self._watch_certificates())
         try:
             await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
             return 0 if stop.is_set() else work.result()
         finally:
-            for task in (stopping, work):
+            for task in (stopping, work, watching):
                 task.cancel()
-            await asyncio.gather(stopping, work, return_exceptions=True)
+            await asyncio.gather(stopping, work, watching, return_exceptions=True)
             await self._stop_all()
 
     async def _start_and_keep(self, say: Say) -> int:
@@ -250,6 +257,19 @@ class Supervisor:
             if not await child.is_ready():
                 # It ends by itself, or hangs: then it must end.
                 await child.stop()
+
+    async def _watch_certificates(self) -> None:
+        """Have renewed certificates taken soon after they were written, until cancelled."""
+        if self._renewal is None:
+            return
+        known = self._renewal.certificates()
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            found = self._renewal.certificates()
+            if found != known:
+                _log.info("a certificate was renewed")
+                self._reload()
+            known = found
 
     def _reload(self) -> None:
         for program, child in self._children.items():
