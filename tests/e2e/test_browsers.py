@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from cps.authtoken.catalogue import text
+from cps.demo import people
 from cps.demo.login import AGENT_LINK, STEP_MILLISECONDS, browser_arguments, chromium
 from cps.demo.run import Demo
 from tests.e2e.pictures import take_picture
@@ -75,9 +76,11 @@ def test_a_page_logs_in_whether_or_not_it_may_reach_this_computer(
 
 def test_the_login_ends_on_the_page_asked_for_in_one_tab(demo: Demo) -> None:
     with chromium() as context:
-        page = begin(context, demo, "/?numero=1%202")
+        number = next(iter(people.made_up_people(1))).nir
+        asked = f"/?numero={number}&more=1%202"
+        page = begin(context, demo, asked)
         page.locator(AGENT_LINK).click()
-        require_portal(page, demo, "/?numero=1%202")
+        require_portal(page, demo, asked)
         assert context.pages == [page]
         page.set_viewport_size({"width": 580, "height": 480})
         take_picture(page, "portal")
