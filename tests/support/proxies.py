@@ -148,7 +148,7 @@ def _status(front: Front) -> int | None:
         context.verify_mode = ssl.CERT_NONE
     address = f"127.0.0.1:{front.port}"
     with suppress(OSError, EOFError, ValueError), Wire.open(address, context) as wire:
-        wire.send(raw_request("/"))
+        wire.send(raw_request("/", host=front.host))
         return wire.response().status
     return None
 
