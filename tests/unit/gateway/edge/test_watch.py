@@ -69,6 +69,34 @@ def watching(folder: Path, *rules: dict[str, object], **journal: object) -> Iter
         yield Watching(place, relay, portal)
 
 
+class Quiet:
+    """A relay that several tests use, each looking at what it brought about itself."""
+
+    def __init__(self, run: Watching) -> None:
+        self.run = run
+        self._lines = len(run.records())
+        self._received = run.portal.all_received
+
+    def new_records(self) -> list[object]:
+        """Return the records in the journal since the test began."""
+        return self.run.records()[self._lines :]
+
+    def reached_the_portal(self) -> bool:
+        """Return whether anything came to the portal since the test began."""
+        return self.run.portal.all_received != self._received
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+    with watching(tmp_path_factory.mktemp("watch")) as running:
+        yield running
+
+
+@pytest.fixture
+def quiet(run: Watching) -> Quiet:
+    return Quiet(run)
+
+
 def test_a_sensitive_request_is_recorded_with_its_result(tmp_path: Path) -> None:
     with watching(tmp_path) as run:
         assert run.get("/rights/1850175000001") == 200
@@ -80,12 +108,12 @@ def test_a_sensitive_request_is_recorded_with_its_result(tmp_path: Path) -> None
     assert (line["record"], line["status"]) == ("p:1850175000001", 200)
 
 
-def test_other_requests_leave_no_trace(tmp_path: Path) -> None:
-    with watching(tmp_path) as run:
-        for target in ("/", "/rights", "/rights/1/more", "/other/rights/1"):
-            assert run.get(target) == 200
-        assert run.post("/rights/1", b"x") == 200
-        assert run.place.accesses() == []
+def test_other_requests_leave_no_trace(quiet: Quiet) -> None:
+    for target in ("/", "/rights", "/rights/1/more", "/other/rights/1"):
+        assert quiet.run.get(target) == 200
+    assert quiet.run.post("/rights/1", b"x") == 200
+    assert quiet.reached_the_portal()
+    assert quiet.new_records() == []
 
 
 def test_records_are_hashed_where_nothing_is_said(tmp_path: Path) -> None:
@@ -100,10 +128,9 @@ def test_records_are_hashed_where_nothing_is_said(tmp_path: Path) -> None:
     ["/rights/123", "/RIGHTS/123", "/rights/123/", "/rights/%31%32%33", "/r%69ghts/123"],
     ids=["plain", "capitals", "slash", "encoded record", "encoded route"],
 )
-def test_no_spelling_of_a_path_escapes(tmp_path: Path, target: str) -> None:
-    with watching(tmp_path) as run:
-        run.get(target)
-        assert run.records() == ["p:123"]
+def test_no_spelling_of_a_path_escapes(quiet: Quiet, target: str) -> None:
+    quiet.run.get(target)
+    assert quiet.new_records() == ["p:123"]
 
 
 def test_an_answer_begins_only_when_its_line_is_on_the_disk(
@@ -174,31 +201,26 @@ def test_a_portal_that_fails_is_recorded(tmp_path: Path) -> None:
     assert [line["status"] for line in place.accesses()] == [502]
 
 
-def test_a_record_is_found_in_the_query(tmp_path: Path) -> None:
-    with watching(tmp_path) as run:
-        assert run.get("/search?x=1&NIR=1+85") == 200
-        assert run.get("/search?x=1") == 200
-        assert run.records() == ["p:185", None]
+def test_a_record_is_found_in_the_query(quiet: Quiet) -> None:
+    assert quiet.run.get("/search?x=1&NIR=1+85") == 200
+    assert quiet.run.get("/search?x=1") == 200
+    assert quiet.new_records() == ["p:185", None]
 
 
 @pytest.mark.parametrize(
     "query", ["nir=1&nir=2", "nir=1&NIR=2", "nir[]=1&nir[]=2", "nir=1&%6eir=2"]
 )
-def test_two_records_in_a_query_are_refused(tmp_path: Path, query: str) -> None:
-    with watching(tmp_path) as run:
-        assert run.get(f"/search?{query}") == 400
-        assert run.portal.all_received == b""
+def test_two_records_in_a_query_are_refused(quiet: Quiet, query: str) -> None:
+    assert quiet.run.get(f"/search?{query}") == 400
+    assert not quiet.reached_the_portal()
 
 
-def test_a_record_is_found_in_the_body_which_passes_unchanged(tmp_path: Path) -> None:
-    body = b'{ "patient": {"id": 1850175000001, "x": 1} }'
-    with watching(tmp_path) as run:
-        answer = run.relay.ask(
-            raw_request("/look", JSON, method="POST", cookie=run.cookie, body=body)
-        )
-        assert answer.status == 200
-        assert json.loads(answer.body)["body"] == body.decode()
-        assert run.records() == ["p:1850175000001"]
+def test_a_record_is_found_in_the_body_which_passes_unchanged(quiet: Quiet) -> None:
+    body, run = b'{ "patient": {"id": 1850175000001, "x": 1} }', quiet.run
+    answer = run.relay.ask(raw_request("/look", JSON, method="POST", cookie=run.cookie, body=body))
+    assert answer.status == 200
+    assert json.loads(answer.body)["body"] == body.decode()
+    assert quiet.new_records() == ["p:1850175000001"]
 
 
 @pytest.mark.parametrize(
@@ -221,18 +243,16 @@ def test_a_record_is_found_in_the_body_which_passes_unchanged(tmp_path: Path) ->
     ],
 )
 def test_a_body_with_two_readings_is_refused(
-    tmp_path: Path, body: bytes, fields: tuple[str, ...], status: int
+    quiet: Quiet, body: bytes, fields: tuple[str, ...], status: int
 ) -> None:
-    with watching(tmp_path) as run:
-        assert run.post("/look", body, *fields) == status
-        assert run.portal.all_received == b""
+    assert quiet.run.post("/look", body, *fields) == status
+    assert not quiet.reached_the_portal()
 
 
-def test_a_body_without_a_record_passes(tmp_path: Path) -> None:
-    with watching(tmp_path) as run:
-        assert run.post("/look", b'{"patient": null}', JSON) == 200
-        assert run.post("/look", b"") == 200
-        assert run.records() == [None, None]
+def test_a_body_without_a_record_passes(quiet: Quiet) -> None:
+    assert quiet.run.post("/look", b'{"patient": null}', JSON) == 200
+    assert quiet.run.post("/look", b"") == 200
+    assert quiet.new_records() == [None, None]
 
 
 def test_an_old_signature_is_asked_for_again(tmp_path: Path) -> None:
