@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cps.agent.errors import AgentError, ConfigurationError
+from cps.agent.platform import policy_file
 from cps.errors import CardError
 
 ENDED, FAILED, MISUSED = 0, 1, 2
@@ -116,11 +117,12 @@ def run_open(options: argparse.Namespace) -> int:
     try:
         # Only here: what the agent needs may be missing.
         from cps.agent.handoff import open_link
+        from cps.agent.policy import Policy
     except ModuleNotFoundError as exc:
         _say(f"{exc.name} is not installed: pip install 'cps-gateway[workstation]'")
         return FAILED
     try:
-        open_link(options.link)
+        open_link(options.link, ports=Policy.load(policy_file()).ports)
     except (AgentError, OSError) as exc:
         _say(str(exc))
         return FAILED
