@@ -6,6 +6,7 @@ cookies are tried all the time, and logins made, of which each code is handed in
 
 import http.client
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -213,7 +214,7 @@ class Site:
 
 def _seconds_ahead(gateway: ServedGateway) -> float:
     """Return how far the clock is ahead of ours of a gateway that just started."""
-    latest = gateway.log.splitlines()[-1].partition(" ")[0]
+    latest = re.findall(r"\d{4}-\d\d-\d\dT[\d:]{8}Z", gateway.log)[-1]
     return (datetime.fromisoformat(latest) - system_clock()).total_seconds()
 
 
