@@ -37,12 +37,16 @@ from cps.issuer.hierarchy import Hierarchy
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from gateway.assertion import AssertionSigner
-from gateway.clock import system_clock
+from gateway.audit import open_audit
+from gateway.clock import Clock, system_clock
+from gateway.edge.watch import Watch
 from gateway.login.challenge import ChallengeState
 from gateway.serve.control import build_app
 from gateway.serve.places import Places
+from gateway.serve.watch import open_watch
+from gateway.session.model import SessionStore
 from gateway.settings import RateSettings, Settings
-from gateway.stores import DATABASE_FILE, open_stores
+from gateway.stores import DATABASE_FILE, Stores, open_stores
 from gateway.trust.store import Environment
 from tests.support import cards, pki
 from tests.support.browser import Browser, Page, exchange
@@ -292,11 +296,28 @@ def running_line(
             # Stores and key of its own, as it is another process in the real gateway.
             closing(open_stores(settings)) as stores,
             running_relay(
-                settings, places.control_socket, stores.sessions, clock=clock, signer=signer
+                settings,
+                places.control_socket,
+                stores.sessions,
+                clock=clock,
+                signer=signer,
+                open_watch=partial(_watch, settings, stores, clock),
             ),
         ):
             tls = ssl.create_default_context(cafile=str(certificate))
             yield Line(settings=settings, clock=clock, tls=tls, portal=portal)
+
+
+def _watch(
+    settings: Settings, stores: Stores, clock: Clock, sessions: SessionStore
+) -> Watch | None:
+    return open_watch(
+        settings,
+        sessions=sessions,
+        open_guard=stores.open_guard,
+        audit=open_audit(settings, clock),
+        clock=clock,
+    )
 
 
 def usual_lists(hierarchy: Hierarchy | None = None) -> dict[str, bytes]:
