@@ -20,6 +20,7 @@ from gateway.settings_access import CardTypeName, PeopleSettings
 from gateway.settings_checks import (
     Audience,
     InputFile,
+    IPNetwork,
     Label,
     ListenAddress,
     NotEmpty,
@@ -86,6 +87,11 @@ class ListenSettings(_Table):
     """PEM file: the server's certificate and its intermediates. Default: no TLS here."""
     tls_key: SecretFile | None = None
     """PEM file: the key of that certificate, closed to other users. Default: no TLS here."""
+    trusted_proxies: Annotated[tuple[IPNetwork, ...], Field(strict=False, max_length=100)] = ()
+    """Addresses and networks of proxies in front that are believed whom they name. Default: none.
+    """
+    proxy_field: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+    """The one header in which they name them; default X-Forwarded-For."""
 
 
 class TrustSettings(_Table):
@@ -311,6 +317,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if listen.tls_certificate is not None and origin.scheme == "http":
         yield "portal.origin", "https is wanted where listen.tls_certificate is set"
+    if listen.trusted_proxies and settings.edge.engine != "embedded":
+        yield "listen.trusted_proxies", 'is for edge.engine = "embedded"'
     if session.idle_seconds > session.absolute_seconds:
         yield "session.idle_seconds", "must not exceed session.absolute_seconds"
     if session.touch_seconds * 2 > session.idle_seconds:

@@ -141,6 +141,16 @@ def _require_address(value: str) -> str:
     return value
 
 
+def _require_network(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as exc:
+        raise ValueError(f"{value!r} is not an IP address or network such as 10.0.0.0/24") from exc
+    if network.prefixlen == 0:
+        raise ValueError("that is everybody, who could then say any address")
+    return value
+
+
 def _require_printable(value: str) -> str:
     # Also refuses characters that turn the direction of writing, which could disguise a name.
     if not value.isprintable() or value != value.strip():
@@ -201,5 +211,7 @@ PolicyIdentifier = Annotated[str, AfterValidator(_require_policy)]
 """The OID of a certificate policy, in dotted decimal."""
 ListenAddress = Annotated[str, AfterValidator(_require_address)]
 """An IP address, never a name."""
+IPNetwork = Annotated[str, AfterValidator(_require_network)]
+"""An IP address or a network, never everybody."""
 Version = Annotated[str, AfterValidator(_require_version)]
 """A version of three numbers."""

@@ -1,5 +1,6 @@
 """The edge's process: the engine that the settings name."""
 
+import ipaddress
 import sys
 
 from gateway.assertion import AssertionSigner
@@ -14,7 +15,8 @@ from gateway.edge.embedded import (
 from gateway.edge.engine import Engine
 from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
-from gateway.edge.peer import peer_named_by_front, peer_of_connection
+from gateway.edge.peer import PeerOf, peer_named_by_front, peer_of_connection
+from gateway.edge.proxies import peer_behind
 from gateway.edge.relay import create_relay
 from gateway.metrics.model import Metrics
 from gateway.serve.listening import inherited_socket
@@ -52,7 +54,7 @@ def _build(settings: Settings) -> Engine:
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),
         control_socket=places.control_socket,
-        peer_of=peer_of_connection if engine == "embedded" else peer_named_by_front,
+        peer_of=_peer_of(settings),
         kind=ForwardAuthRelay if engine == "external" else None,
         counts=metrics,
     )
@@ -80,6 +82,17 @@ def _build(settings: Settings) -> Engine:
         limits=settings.limits,
         listening=inherited_socket(),
     )
+
+
+def _peer_of(settings: Settings) -> PeerOf:
+    """Return what tells whose request it is."""
+    if settings.edge.engine != "embedded":
+        return peer_named_by_front
+    listen = settings.listen
+    if not listen.trusted_proxies:
+        return peer_of_connection
+    networks = [ipaddress.ip_network(each) for each in listen.trusted_proxies]
+    return peer_behind(networks, listen.proxy_field)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from tests.support.settings_files import MINIMAL, faults, settings_folder, with_
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
-ONLY_ALONE = {"audit.journal", "audit.syslog", "edge.proxy_group"}
-"""Settings that another one excludes; test_settings_operation.py and _edge.py give them."""
+ONLY_ALONE = {"audit.journal", "audit.syslog", "edge.proxy_group", "listen.trusted_proxies"}
+"""Settings that another one excludes; test_settings_operation.py, _edge.py and
+_proxies.py give them."""
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             port = 443
             tls_certificate = "tls.pem"
             tls_key = "tls.key"
+            proxy_field = "Forwarded"
             [trust]
             anchors = ["root.pem"]
             intermediates = ["intermediate.pem"]
