@@ -124,9 +124,9 @@ class WatchedPlace:
         ]
 
     def seen_by(self, who: str) -> list[Fields]:
-        """Return what the journal has of a person."""
+        """Return what the journal has of a person, while it may be written."""
         folder = journal_folder(self.settings("http://127.0.0.1:1")) / ACCESS
-        return list(find(folder, ACCESS, "who", who))
+        return list(find(folder, ACCESS, "who", who)) if folder.exists() else []
 
     @contextmanager
     def _relay(
