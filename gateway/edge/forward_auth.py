@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
@@ -22,7 +23,7 @@ from gateway.edge.headers import (
 )
 from gateway.edge.notices import MALFORMED, NOT_FOUND, RefusedRequestError
 from gateway.edge.relay import Relay
-from gateway.edge.target import INTERNAL_PATH, read_target, require_host
+from gateway.edge.target import INTERNAL_PATH, Target, read_target, require_host
 from gateway.edge.verdict import LET_IN, LET_IN_FIELD
 from gateway.errors import SessionRequiredError
 
@@ -73,8 +74,8 @@ class ForwardAuthRelay(Relay):
         require_host((described.host,), self._host)
         if target.is_control_plane:
             raise RefusedRequestError(NOT_FOUND, "a path of the gateway is never the portal's")
-        if hdrs.UPGRADE in request.headers:
-            raise RefusedRequestError(MALFORMED, "an upgrade that does not pass through the relay")
+        if self._is_the_relays(request, target):
+            raise RefusedRequestError(MALFORMED, "does not pass through the relay, and has to")
         is_invitation_awaited(request)
         if any(
             logs_connection_in(name.decode("latin-1").lower(), value)
@@ -98,6 +99,20 @@ class ForwardAuthRelay(Relay):
             (hdrs.CACHE_CONTROL, "no-store"),
         ]
         return web.Response(status=HTTPStatus.OK, headers=fields)
+
+    def _is_the_relays(self, request: web.BaseRequest, target: Target) -> bool:
+        """Return whether a request lives long, so that only the relay can cut it in time.
+
+        Proxies send it there, unless it is spelt in a way that they read differently.
+        """
+        return (
+            hdrs.UPGRADE in request.headers
+            or any(
+                "text/event-stream" in each.lower()
+                for each in request.headers.getall(hdrs.ACCEPT, [])
+            )
+            or unquote(target.path).startswith(self._relayed_paths)
+        )
 
 
 def _route_fields(*, host: str, scheme: str, peer: str) -> Fields:

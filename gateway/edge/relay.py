@@ -134,6 +134,7 @@ class Relay:
         self._peer_of = peer_of
         self._watch = watch
         self._limits = settings.limits
+        self._relayed_paths = settings.edge.relayed_paths
         self._clock = clock
         self._sessions = sessions
         self._signer = signer

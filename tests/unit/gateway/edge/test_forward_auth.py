@@ -74,7 +74,8 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         portal.on_port() as upstream,
         control.on_socket(folder / "control.sock") as control_socket,
     ):
-        front = front_of(for_proxy(relay_settings(folder, upstream=upstream)), folder)
+        settings = for_proxy(relay_settings(folder, upstream=upstream), relayed_paths=["/exports/"])
+        front = front_of(settings, folder)
         with running_gateway(front, control_socket) as sessions:
             yield Asked(address=front.relay_address, sessions=sessions, portal=portal)
 
@@ -136,6 +137,8 @@ def test_a_session_that_ended_is_none(asked: Asked) -> None:
         pytest.param({"target": "http://portal.example/"}, 400, id="absolute target"),
         pytest.param({"target": "*"}, 400, id="no path"),
         pytest.param({"target": ""}, 400, id="nothing"),
+        pytest.param({"target": "/exports/x"}, 400, id="the relay's"),
+        pytest.param({"target": "/%65xports/x"}, 400, id="the relay's in another spelling"),
         pytest.param({"target": "/_cps/login"}, 404, id="control plane"),
         pytest.param({"target": "/_cps/internal/enter"}, 404, id="internal"),
         pytest.param({"target": "/_CPS/login"}, 400, id="control plane misspelt"),
@@ -160,6 +163,7 @@ def test_what_the_relay_refuses_is_no_permission(
     ("line", "status"),
     [
         ("Upgrade: websocket", 400),
+        ("Accept: text/html, Text/Event-Stream", 400),
         ("Authorization: Negotiate abc", 400),
         ("Authorization: NTLM abc", 400),
         ("Expect: magic", 417),
