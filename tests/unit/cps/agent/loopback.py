@@ -127,7 +127,7 @@ def running_agent(
     async def serve() -> None:
         server = AgentServer(
             portals=Portals(AllowList.of(portals, (), development=True), confirmed),
-            workflow=Workflow(sign_in, workflow or WorkflowLimits()),
+            workflow=Workflow(sign_in, workflow or WorkflowLimits(second_tab=0.01)),
             pages=pages or Pages(),
             belongs_to_user=belongs_to_user,
             limits=limits or ServerLimits(),

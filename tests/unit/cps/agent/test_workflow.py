@@ -175,7 +175,7 @@ def test_the_agent_pauses_after_three_refusals_and_goes_on_later() -> None:
     sign_in = Steered()
     sign_in.leave.set()
     sign_in.failure = PINCancelledError("no")
-    with running_agent(sign_in, workflow=WorkflowLimits(pause=1.5)) as browser:
+    with running_agent(sign_in, workflow=WorkflowLimits(pause=0.6)) as browser:
         for _ in range(3):
             assert "pin_cancelled" in browser.request().body
         assert browser.request().status == 429
