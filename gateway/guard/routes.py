@@ -15,6 +15,7 @@ MAX_JSON_BYTES = 65_536
 """Largest body in which a record's name is looked for."""
 
 _FLAGS = re.IGNORECASE | re.DOTALL
+_FOLDED = re.compile(r"[. ]")
 _HERE = r"[^/]+"
 _ANYTHING = r"(?:/.*)?"
 
@@ -119,7 +120,7 @@ def record_in_body(content: bytes, members: Sequence[str]) -> str | None:
         raise AmbiguousRecordError("body is not JSON") from exc
     for member in members:
         if isinstance(value, dict):
-            value = value.get(member)
+            value = _member(value, member)
         elif value is not None:
             raise AmbiguousRecordError("no object where the body should name a record")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -136,18 +137,39 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
+def _member(members: dict[str, object], name: str) -> object:
+    """Return the member *name*, which some portals find in any capitals."""
+    found = [value for key, value in members.items() if key.casefold() == name.casefold()]
+    if len(found) > 1:
+        raise AmbiguousRecordError("a member in two spellings in the body")
+    return found[0] if found else None
+
+
 def _record_in_query(query: str, name: str) -> str | None:
+    values = _values_in_query(query, name)
+    # Some portals end a field at a semicolon too.
+    if len(values) > 1 or (
+        ";" in query and _values_in_query(query.replace(";", "&"), name) != values
+    ):
+        raise AmbiguousRecordError("record named twice in the query")
+    return values[0] if values else None
+
+
+def _values_in_query(query: str, name: str) -> list[str]:
     try:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError as exc:
         raise AmbiguousRecordError("too many fields in the query") from exc
-    # Some portals see name[] and NAME as the same field.
-    values = [
-        value for key, value in fields if key.strip().partition("[")[0].lower() == name.lower()
-    ]
-    if len(values) > 1:
-        raise AmbiguousRecordError("record named twice in the query")
-    return values[0] if values else None
+    return [value for key, value in fields if _field_name(key) == _field_name(name)]
+
+
+def _field_name(key: str) -> str:
+    """Return what every spelling of a field has in common that some portal takes for the same.
+
+    PHP ends a name at a zero byte, makes name[] a list, and writes ``_`` for dots and spaces.
+    """
+    name = key.partition("\0")[0].strip().partition("[")[0]
+    return _FOLDED.sub("_", name).casefold()
 
 
 def _methods(route: RouteSettings) -> frozenset[str]:

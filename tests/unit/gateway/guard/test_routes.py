@@ -94,8 +94,45 @@ def test_a_flood_of_fields_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "record"),
+    [
+        pytest.param("ins_id=7", "7", id="as named"),
+        pytest.param("INS_ID=7", "7", id="capitals"),
+        pytest.param("ins.id=7", "7", id="a dot, which PHP folds"),
+        pytest.param("ins%20id=7", "7", id="a space, which PHP folds"),
+        pytest.param("ins_id%00x=7", "7", id="a zero byte, where PHP ends"),
+        pytest.param("ins_id[]=7", "7", id="a list of one"),
+        pytest.param("sort=a;b&ins_id=7", "7", id="a semicolon elsewhere"),
+        pytest.param("other=7", None, id="none"),
+    ],
+)
+def test_records_in_queries(query: str, record: str | None) -> None:
+    match = routes({"path": "/a", "record": "query:ins_id"}).match("GET", f"/a?{query}")
+    assert match is not None
+    assert match.record == record
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("ins_id=7&ins_id=8", id="twice"),
+        pytest.param("ins_id=7&INS_ID=8", id="other capitals"),
+        pytest.param("ins_id=7&ins.id=8", id="a dot"),
+        pytest.param("ins_id=7&ins_id%00x=8", id="a zero byte"),
+        pytest.param("x=1;ins_id=8", id="after a semicolon"),
+        pytest.param("ins_id=7;ins_id=8", id="twice by a semicolon"),
+        pytest.param("ins_id=7;x=8", id="a value cut by a semicolon"),
+    ],
+)
+def test_queries_with_two_readings(query: str) -> None:
+    with pytest.raises(AmbiguousRecordError):
+        routes({"path": "/a", "record": "query:ins_id"}).match("GET", f"/a?{query}")
+
+
+@pytest.mark.parametrize(
     ("content", "record"),
     [
+        (b'{"A": {"B": "7"}}', "7"),
         (b'{"a": {"b": "7"}}', "7"),
         (b'{"a": {"b": 7}}', "7"),
         (b'{"a": {"b": null}}', None),
@@ -112,7 +149,8 @@ def test_records_in_bodies(content: bytes, record: str | None) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b'"x"', b'{"a": 1}', b'{"a": {"b": 1.5}}', b'{"a": {"b": {}}}',
-     b'{"a": {"b": 1}, "a": {"b": 2}}', b'{"x": 1, "x": 1}', b"\xff", b"[" * 5000],
+     b'{"a": {"b": 1}, "a": {"b": 2}}', b'{"x": 1, "x": 1}', b"\xff",
+     b'{"a": {"b": 1, "B": 2}}', b'{"a": {"b": 1}, "A": {"b": 2}}', b"[" * 5000],
     ids=ascii,
 )  # fmt: skip
 def test_bodies_with_two_readings(content: bytes) -> None:
