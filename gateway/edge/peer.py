@@ -26,6 +26,15 @@ def peer_named_by_front(request: web.BaseRequest) -> str:
     values = values_of(FORWARDED_FOR, request.raw_headers)
     try:
         (value,) = values
-        return str(ipaddress.ip_address(value))
+        return address_text(ipaddress.ip_address(value))
     except ValueError:
         return ""
+
+
+def address_text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Return an address as it is counted and recorded.
+
+    A proxy that listens on IPv6 for both names an IPv4 browser in the form of IPv6: else all of
+    them would be of one network, and stand in the log as nobody knows them.
+    """
+    return str(getattr(address, "ipv4_mapped", None) or address)

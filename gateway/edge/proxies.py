@@ -12,6 +12,7 @@ from typing import Literal
 from aiohttp import web
 
 from gateway.edge.headers import values_of
+from gateway.edge.peer import address_text
 
 MAX_HOPS = 20
 """Longest list that is read; no site has so many proxies."""
@@ -56,7 +57,7 @@ def client_of(
     try:
         address = ipaddress.ip_address(remote)
         if not _is_trusted(address, trusted) or not values:
-            return str(address)
+            return address_text(address)
         nodes = [*_nodes(", ".join(values), field)]
         if len(nodes) > MAX_HOPS:
             return ""
@@ -64,7 +65,7 @@ def client_of(
             address = _address_of(node, field)
             if not _is_trusted(address, trusted):
                 break
-        return str(address)
+        return address_text(address)
     except ValueError:
         return ""
 

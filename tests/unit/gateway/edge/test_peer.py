@@ -10,6 +10,7 @@ from gateway.edge.peer import peer_named_by_front
     [
         pytest.param([("X-Forwarded-For", "192.0.2.7")], "192.0.2.7", id="IPv4"),
         pytest.param([("X-Forwarded-For", "2001:db8::1")], "2001:db8::1", id="IPv6"),
+        pytest.param([("X-Forwarded-For", "::ffff:192.0.2.7")], "192.0.2.7", id="IPv4 in IPv6"),
         pytest.param([], "", id="none"),
         pytest.param([("X-Forwarded-For", "a"), ("X-Forwarded-For", "b")], "", id="two"),
         pytest.param([("X-Forwarded-For", "192.0.2.7")] * 2, "", id="the same twice"),

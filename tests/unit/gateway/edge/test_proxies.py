@@ -82,6 +82,11 @@ def test_an_ipv4_proxy_on_an_ipv6_socket_is_trusted() -> None:
     assert found(BROWSER, remote=f"::ffff:{PROXY}") == BROWSER
 
 
+def test_an_ipv4_browser_has_one_spelling() -> None:
+    assert found(f"::ffff:{BROWSER}") == BROWSER
+    assert found(remote=f"::ffff:{BROWSER}") == BROWSER
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60), st.sampled_from(["X-Forwarded-For", "Forwarded"]))
 def test_nothing_that_a_browser_sends_changes_what_the_proxy_adds(
