@@ -17,6 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: without the program's name; ``None`` for those of the process.
     :returns: the exit code: 0, 1 for a failure said in one line, 2 for wrong usage.
     """
+    options = build_parser().parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(prog="cps", description=__doc__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     actions = cps.agent.commands.add_commands(subparsers)
@@ -25,9 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cps.virtual.commands.add_commands(subparsers)
     cps.issuer.commands.add_commands(subparsers)
     cps.demo.commands.add_commands(subparsers)
-    options = parser.parse_args(arguments)
-    code: int = options.run(options)
-    return code
+    return parser
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :param argv: the arguments; default: those of the process.
     """
-    options = _parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     try:
         if options.command == "serve":
             return serve(options.config)
@@ -72,7 +72,8 @@ def _keys(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="cps-gateway", description="A login by CPS card in front of a web portal."
     )
