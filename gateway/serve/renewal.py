@@ -52,10 +52,11 @@ class Renewal:
                 return None
             # Before it holds: what cannot be recorded is not done.
             self._audit.record("configuration_loaded", **about(self._path))
-        except (ConfigurationError, StoreUnavailableError) as exc:
+            self._next = Generation.make(settings, self._listening, before=self._running)
+        except (ConfigurationError, StoreUnavailableError, OSError) as exc:
+            # Also a full disk: what runs must not end because something new cannot begin.
             self._say_refused(exc)
             return None
-        self._next = Generation.make(settings, self._listening, before=self._running)
         return self._next.programs
 
     def certificates(self) -> tuple[int, ...]:

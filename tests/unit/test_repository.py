@@ -44,7 +44,6 @@ WITHOUT_MIRROR: Mapping[str, str] = {
     "gateway/serve/places.py": VALUES,
     "gateway/serve/refresh.py": "a process: tests/flow/test_serve_refresher.py runs it",
     "gateway/serve/process.py": PROCESS,
-    "gateway/serve/renewal.py": "new settings in a served gateway: tests/flow/test_serve_reload.py",
     "gateway/serve/verdict.py": PROCESS,
     "gateway/serve/watch.py": "puts parts together: tests/unit/gateway/edge/test_watch.py uses it",
     "gateway/session/model.py": PROTOCOL,
