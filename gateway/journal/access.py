@@ -42,9 +42,11 @@ def normalised(record: str) -> str:
     """Return the one spelling of a record's name that is counted and written.
 
     A portal may read numbers with spaces or zeros in front of them, and names in small or capital
-    letters, as the same; then they must not be found under another name, or counted twice.
+    letters, as the same; then they must not be found under another name, or counted twice. Nor do
+    digits of other scripts make another number: several languages read them as their own.
     """
     text = "".join(unicodedata.normalize("NFKC", record).casefold().split())
+    text = "".join(str(unicodedata.decimal(c, c)) for c in text)
     return (text.lstrip("0") or "0") if text.isascii() and text.isdecimal() else text
 
 

@@ -144,10 +144,19 @@ def test_two_long_records_have_two_names(place: ChainPlace) -> None:
         ("00123", "123"),
         ("ABC-7", "abc-7"),
         ("１２３", "123"),
+        ("\u0661\u0662\u0663", "123"),
         ("12\t3\n", "123"),
         ("000", "0"),
     ],
-    ids=["spaces", "zeros", "capitals", "wide digits", "other white space", "nothing but zeros"],
+    ids=[
+        "spaces",
+        "zeros",
+        "capitals",
+        "wide digits",
+        "Arabic digits",
+        "other white space",
+        "nothing but zeros",
+    ],
 )
 def test_spellings_that_a_portal_may_read_as_one_have_one_name(
     place: ChainPlace, one: str, other: str
