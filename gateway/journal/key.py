@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import ConfigurationError
+from gateway.journal.files import sync_folder
 
 MAX_FILE_BYTES = 4096
 RECORD_HASH_BYTES = 16
@@ -154,6 +155,8 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         path.hardlink_to(draft)
+        # Without its key nobody finds a record again, or knows a line for true.
+        sync_folder(path.parent)
     except FileExistsError:
         return
     finally:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pytest_mock import MockerFixture
 
 from gateway.errors import ConfigurationError
 from gateway.journal.key import JournalKey, JournalVerifier, load_or_create
@@ -15,6 +16,12 @@ def test_a_key_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
     assert first.verifier.kid == second.verifier.kid
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_key_outlasts_a_power_failure(tmp_path: Path, mocker: MockerFixture) -> None:
+    synced = mocker.patch("gateway.journal.key.sync_folder")
+    load_or_create(tmp_path / "journal.key")
+    synced.assert_called_once_with(tmp_path)
 
 
 def test_processes_that_start_together_have_one_key(tmp_path: Path) -> None:
