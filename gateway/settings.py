@@ -36,6 +36,7 @@ from gateway.settings_checks import (
 from gateway.settings_edge import EdgeSettings, edge_contradictions
 from gateway.settings_environment import key_of, variables, with_environment
 from gateway.settings_guard import GuardSettings, JournalSettings, guard_contradictions
+from gateway.settings_notify import NotifySettings, notify_contradictions
 from gateway.settings_operation import (
     AuditSettings,
     MonitorSettings,
@@ -230,6 +231,7 @@ class Settings(_Table):
     journal: JournalSettings = JournalSettings()
     audit: AuditSettings = AuditSettings()
     monitor: MonitorSettings = MonitorSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def load(cls, path: Path, environ: Mapping[str, str] | None = None) -> Self:
@@ -342,6 +344,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         has_own_runtime_dir=settings.runtime_dir != settings.state_dir,
     )
     yield from guard_contradictions(settings.guard, engine=settings.edge.engine)
+    yield from notify_contradictions(settings.notify)
 
 
 def _upstream_contradictions(portal: PortalSettings) -> Iterator[tuple[str, str]]:

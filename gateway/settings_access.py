@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CardTypeName = Literal["CPS", "CPF", "CPE", "CPA"]
 _Code = Annotated[str, Field(pattern=r"^[0-9A-Z]{1,10}$")]
-_Number = Annotated[str, Field(pattern=r"^[0-9A-Z]{2,20}(/[0-9A-Za-z._-]{1,32})?$")]
+RegisterNumber = Annotated[str, Field(pattern=r"^[0-9A-Z]{2,20}(/[0-9A-Za-z._-]{1,32})?$")]
 
 
 class PeopleSettings(BaseModel):
@@ -24,9 +24,9 @@ class PeopleSettings(BaseModel):
     """Codes of professions (table G15), 0 to 999."""
     specialities: Annotated[tuple[_Code, ...], Field(strict=False)] = ()
     """Codes of specialities (table R01) such as SM54; one of somebody's own is enough."""
-    structures: Annotated[tuple[_Number, ...], Field(strict=False)] = ()
+    structures: Annotated[tuple[RegisterNumber, ...], Field(strict=False)] = ()
     """Numbers of structures, with the digit for their kind, as an employee's card names them."""
-    people: Annotated[tuple[_Number, ...], Field(strict=False)] = ()
+    people: Annotated[tuple[RegisterNumber, ...], Field(strict=False)] = ()
     """National numbers, with the digit for their kind, such as 8 before an RPPS number."""
 
     @model_validator(mode="after")

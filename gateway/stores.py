@@ -18,6 +18,7 @@ from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.rates import MakeCounters, RedisCounters
 from gateway.redis_address import RedisAddress
 from gateway.redis_server import RedisServer, RedisTLS
+from gateway.secret_file import read_secret
 from gateway.session.model import SessionStore
 from gateway.session.redis import RedisSessionStore
 from gateway.session.sqlite import SQLiteSessionStore
@@ -25,7 +26,6 @@ from gateway.settings import Settings, StoreSettings
 
 DATABASE_FILE = "gateway.db"
 """Name of the SQLite database in ``state_dir``."""
-MAX_PASSWORD_CHARS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def _sqlite_guard(path: Path, wait_seconds: float) -> GuardStore:
 def _redis_server(store: StoreSettings, origin: str, wait_seconds: float) -> RedisServer:
     if store.redis_url is None:
         raise ConfigurationError("settings", "store.redis_url", "is missing")
-    address = RedisAddress.parse(store.redis_url)
+    address, file = RedisAddress.parse(store.redis_url), store.redis_password_file
     tls = (
         RedisTLS.load(store.redis_tls_ca, store.redis_tls_certificate, store.redis_tls_key)
         if address.tls
@@ -90,21 +90,7 @@ def _redis_server(store: StoreSettings, origin: str, wait_seconds: float) -> Red
         address,
         # A session of one portal is none of another's that uses the same server.
         namespace=f"cps:{origin}",
-        password=_password(store.redis_password_file),
+        password=None if file is None else read_secret(file, key="store.redis_password_file"),
         tls=tls,
         wait_seconds=wait_seconds,
     )
-
-
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        with file.open(encoding="utf-8") as stream:
-            password = stream.readline(MAX_PASSWORD_CHARS + 2).rstrip("\r\n")
-    except (OSError, ValueError) as exc:
-        raise ConfigurationError(str(file), "store.redis_password_file", "cannot be read") from exc
-    if not 0 < len(password) <= MAX_PASSWORD_CHARS:
-        reason = f"its first line wants 1 to {MAX_PASSWORD_CHARS} characters"
-        raise ConfigurationError(str(file), "store.redis_password_file", reason)
-    return password

@@ -46,6 +46,12 @@ class Metrics:
         self._sessions_ended = Counter(
             "cps_sessions_ended", "Sessions ended, by reason.", ["reason"], registry=self.registry
         )
+        self._notices = Counter(
+            "cps_notices",
+            "Notices of logins, by way (webhook, mail) and result.",
+            ["way", "result"],
+            registry=self.registry,
+        )
         self._control_seconds = Histogram(
             "cps_control_seconds",
             "Time in which the control plane answered, by view and class of the status.",
@@ -86,6 +92,13 @@ class Metrics:
         :param view: one of the few names of views, never what a browser sent.
         """
         self._control_seconds.labels(view, f"{status // 100}xx").observe(seconds)
+
+    def notice(self, way: str, result: str) -> None:
+        """Count a notice of a login.
+
+        :param result: ``sent``, ``failed`` or ``dropped``.
+        """
+        self._notices.labels(way, result).inc()
 
     @contextmanager
     def portal_request(self) -> Iterator["PortalRequest"]:

@@ -14,6 +14,7 @@ from gateway.edge.nginx.engine import site_of, try_out
 from gateway.edge.nginx.program import find_program
 from gateway.edge.sockets import require_group
 from gateway.errors import ConfigurationError
+from gateway.notify.notifier import ways_of
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
@@ -58,6 +59,8 @@ def _tried(settings: Settings, now: datetime) -> tuple[str, TrustStore]:
         tls_context(settings.listen)
     with _noted(faults):
         store = TrustStore.load(settings.trust, settings.environment, now)
+    with _noted(faults):
+        ways_of(settings.notify, settings.portal)
     with _noted(faults):
         engine = _engine(settings)
     if engine is None or store is None or faults:

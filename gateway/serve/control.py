@@ -23,6 +23,7 @@ from gateway.errors import GatewayError
 from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
 from gateway.metrics.model import Metrics
+from gateway.notify.notifier import Notifier, ways_of
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.places import Places
@@ -81,6 +82,8 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
     places, now = Places.of(settings), clock()
     stores, metrics = open_stores(settings), Metrics()
     store = TrustStore.load(settings.trust, settings.environment, now)
+    notifier = Notifier(ways_of(settings.notify, settings.portal), metrics.notice)
+    notifier.start()
     return create_app(
         settings=settings,
         clock=clock,
@@ -99,6 +102,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
         audit=open_audit(settings, clock, on_record=metrics.decision),
         make_counters=stores.make_counters,
         counts=metrics,
+        tell_login=notifier.tell,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),

@@ -1,11 +1,13 @@
 """The control plane: every page and every request below /_cps/, as one Flask application."""
 
+from collections.abc import Callable
 from functools import partial
 
 from flask import Flask
 
 from gateway.clock import Clock
 from gateway.login.challenge import ChallengeStore
+from gateway.notify.notice import LoginNotice
 from gateway.rates import MakeCounters
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
@@ -36,12 +38,14 @@ def create_app(
     signer: Signer,
     make_counters: MakeCounters | None = None,
     counts: Counts | None = None,
+    tell_login: Callable[[LoginNotice], None] | None = None,
 ) -> Flask:
     """Return the control plane; it keeps nothing itself, so that several processes can run it.
 
     :param clock: the one source of time of every view.
     :param make_counters: what rates are counted with; default: in this process alone.
     :param counts: where answers are counted; default: nowhere.
+    :param tell_login: takes the notice of each login at once; default: nobody is told.
     """
     rates = Rates(settings.rate, clock=clock, audit=audit, make_counters=make_counters)
     parts = Parts(
@@ -52,6 +56,7 @@ def create_app(
         verifier=RatedVerifier(verifier, rates),
         audit=audit,
         signer=signer,
+        tell_login=tell_login or _tell_nobody,
     )
     app = Flask(__name__, static_url_path="/_cps/static")
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -66,3 +71,7 @@ def create_app(
     answer_failures(app, parts)
     app.after_request(partial(protect, https=settings.portal.origin.startswith("https:")))
     return app
+
+
+def _tell_nobody(notice: LoginNotice) -> None:
+    """Do nothing with the notice of a login."""

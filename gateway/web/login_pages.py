@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from cps.authtoken.token import require_rid
 from gateway.errors import LoginRejectedError, SessionRequiredError
 from gateway.login.challenge import ChallengeState, CompletedLogin
 from gateway.login.target import same_origin_target
+from gateway.notify.notice import LoginNotice
 from gateway.session.cookie import (
     COOKIE_BYTES,
     LOGIN_COOKIE,
@@ -136,6 +138,7 @@ def login_pages(parts: Parts) -> Blueprint:
             completed.identity, completed.agent_key, lease=completed.lease, now=now
         )
         _record_started(parts, session_cookie, completed)
+        parts.tell_login(_notice(session_cookie, completed, now))
         response = _arrival(_target_url(parts.settings.portal.origin, completed.target))
         response.headers.add("Set-Cookie", set_cookie(SESSION_COOKIE, session_cookie))
         response.headers.add("Set-Cookie", clear_cookie(LOGIN_COOKIE))
@@ -256,4 +259,15 @@ def _record_started(parts: Parts, session_cookie: bytes, completed: CompletedLog
         session=session_name(cookie_hash(session_cookie)),
         national_id=completed.identity.national_id,
         client=client_address(),
+    )
+
+
+def _notice(session_cookie: bytes, completed: CompletedLogin, now: datetime) -> LoginNotice:
+    return LoginNotice(
+        id=secrets.token_hex(16),
+        at=now,
+        identity=completed.identity,
+        session=session_name(cookie_hash(session_cookie)),
+        client=client_address(),
+        language=language(),
     )

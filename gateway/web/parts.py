@@ -1,5 +1,6 @@
 """What the pages work with: the settings, the clock, the stores and who decides, records, signs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +9,7 @@ from cps.authtoken.token import AuthToken
 from gateway.clock import Clock
 from gateway.identity import VerifiedIdentity
 from gateway.login.challenge import Challenge, ChallengeStore
+from gateway.notify.notice import LoginNotice
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 
@@ -50,3 +52,5 @@ class Parts:
     verifier: Verifier
     audit: Audit
     signer: Signer
+    tell_login: Callable[[LoginNotice], None]
+    """Takes the notice of each login, without waiting and without an error."""

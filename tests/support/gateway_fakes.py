@@ -25,6 +25,7 @@ from gateway.errors import StoreUnavailableError
 from gateway.identity import CardKind, VerifiedIdentity
 from gateway.login.challenge import Challenge
 from gateway.login.sqlite import SQLiteChallengeStore
+from gateway.notify.notice import LoginNotice
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason
@@ -125,6 +126,8 @@ class FakedGateway:
     sessions: MemorySessionStore
     verifier: FakeVerifier
     audit: RecordingAudit
+    notices: list[LoginNotice]
+    """Those of logins, in their order."""
 
     def reset(self) -> None:
         """Go back to the beginning; earlier logins and sessions stay, under other names."""
@@ -134,6 +137,7 @@ class FakedGateway:
         self.sessions.record_ends(lambda end: None, now=NOW)
         self.audit.events.clear()
         self.audit.failure = None
+        self.notices.clear()
 
     def browser(self) -> "Browser":
         """Return a browser of its own, without cookies."""
@@ -294,6 +298,7 @@ def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway
     clock, verifier, audit = FakeClock(), FakeVerifier(), RecordingAudit()
     challenges = SQLiteChallengeStore(Database(folder / "gateway.db"), settings.login)
     sessions = MemorySessionStore(settings.session)
+    notices: list[LoginNotice] = []
     app = create_app(
         settings=settings,
         clock=clock,
@@ -302,6 +307,7 @@ def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway
         verifier=verifier,
         audit=audit,
         signer=FakeSigner(),
+        tell_login=notices.append,
     )
     return FakedGateway(
         app=app,
@@ -311,6 +317,7 @@ def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway
         sessions=sessions,
         verifier=verifier,
         audit=audit,
+        notices=notices,
     )
 
 

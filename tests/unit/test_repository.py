@@ -29,6 +29,7 @@ WITHOUT_MIRROR: Mapping[str, str] = {
     "cps/simulator/card.py": PROTOCOL,
     "cps/transport/connection.py": PROTOCOL,
     "cps/virtual/errors.py": VALUES,
+    "gateway/notify/notice.py": VALUES,
     "gateway/clock.py": "one line: the system's time",
     "gateway/edge/engine.py": PROTOCOL,
     "gateway/edge/notices.py": VALUES,

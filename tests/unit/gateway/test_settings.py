@@ -124,6 +124,18 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             [monitor]
             address = "::1"
             port = 9464
+            [notify]
+            webhook_url = "https://hook.example/cps"
+            webhook_secret_file = "redis.password"
+            webhook_ca = "tls.pem"
+            smtp_host = "mail.example"
+            smtp_port = 465
+            smtp_tls = "implicit"
+            smtp_ca = "tls.pem"
+            smtp_user = "cps"
+            smtp_password_file = "redis.password"
+            mail_from = "cps@portal.example"
+            addresses = "tls.pem"
             [guard]
             timezone = "Indian/Reunion"
             slow_seconds = 3

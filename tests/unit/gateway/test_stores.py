@@ -12,10 +12,11 @@ from gateway.errors import (
     SessionRequiredError,
     StoreUnavailableError,
 )
+from gateway.secret_file import MAX_SECRET_CHARS
 from gateway.session.cookie import cookie_hash
 from gateway.session.model import EndReason
 from gateway.settings import Settings
-from gateway.stores import DATABASE_FILE, MAX_PASSWORD_CHARS, Stores, open_stores
+from gateway.stores import DATABASE_FILE, Stores, open_stores
 from tests.support.logins import DOCTOR, MOMENT, agent_key
 from tests.support.redis_servers import RedisProcess, redis_process
 from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
@@ -132,7 +133,7 @@ def test_the_password_is_the_first_line_of_its_file(folder: Path, ending: str) -
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"\nsecond line", id="empty line"),
-        pytest.param(b"x" * (MAX_PASSWORD_CHARS + 1), id="long"),
+        pytest.param(b"x" * (MAX_SECRET_CHARS + 1), id="long"),
         pytest.param(b"\xff\xfe", id="not UTF-8"),
     ],
 )

@@ -55,3 +55,8 @@ def test_a_request_to_the_portal_that_breaks_off_is_counted_too(metrics: Metrics
     with pytest.raises(ConnectionError), metrics.portal_request():
         raise ConnectionError
     assert value(metrics, "cps_portal_seconds_count", result="broken_off") == 1
+
+
+def test_notices_are_counted_by_way_and_result(metrics: Metrics) -> None:
+    metrics.notice("mail", "dropped")
+    assert value(metrics, "cps_notices_total", way="mail", result="dropped") == 1

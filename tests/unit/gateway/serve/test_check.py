@@ -85,3 +85,14 @@ def test_an_nginx_that_must_not_be_used_stops(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         describe(file, system_clock())
     assert caught.value.key == "edge.nginx_program"
+
+
+def test_files_of_notices_that_cannot_be_used_stop(settings_file: Path) -> None:
+    secret = settings_file.with_name("webhook.secret")
+    secret.touch(mode=0o600)
+    with settings_file.open("a") as stream:
+        stream.write('[notify]\nwebhook_url = "https://h.example"\n')
+        stream.write('webhook_secret_file = "webhook.secret"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        describe(settings_file, system_clock())
+    assert caught.value.key == "notify.webhook_secret_file"

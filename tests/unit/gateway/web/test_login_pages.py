@@ -580,3 +580,22 @@ def test_plain_http_development_portal_links_to_itself(tmp_path: Path) -> None:
     answer = client.get("/_cps/login", base_url=origin)
     assert "&amp;o=127.0.0.1:8080" in answer.text
     assert f'href="{origin}/"' in answer.text
+
+
+def test_a_login_is_told_once_its_session_stands(gateway: FakedGateway) -> None:
+    browser = gateway.browser()
+    code = gateway.code_for(browser.begin())
+    assert gateway.notices == []
+    browser.open(f"/_cps/callback?code={code}", {"Accept-Language": "en"})
+    (notice,) = gateway.notices
+    assert notice.identity == TEST_PERSON
+    assert (notice.client, notice.language) == (CLIENT, "en")
+    assert notice.session == browser.session_key().hex()[:16]
+    browser.open(f"/_cps/callback?code={code}")
+    assert len(gateway.notices) == 1
+
+
+def test_a_login_that_is_refused_is_told_nobody(gateway: FakedGateway) -> None:
+    code = gateway.code_for(gateway.browser().begin())
+    gateway.browser().open(f"/_cps/callback?code={code}")
+    assert gateway.notices == []
