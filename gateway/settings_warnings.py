@@ -37,6 +37,13 @@ def warnings(settings: Settings) -> Iterator[tuple[str, str]]:
             "a session may be let in that ended this long ago where its verdict cannot be removed;"
             " write 0 unless measured too slow",
         )
+    alarm = urlsplit(settings.guard.alarm_url or "")
+    if alarm.scheme == "http" and not is_loopback(alarm.hostname or ""):
+        yield (
+            "guard.alarm_url",
+            f"http to {alarm.hostname}: alarms name people, and anyone on the way reads them;"
+            " write https",
+        )
     if settings.journal.records == "plain":
         yield "journal.records", "whoever reads the journal reads whose records; write hashed"
     if settings.journal.unwritable == "alarm":

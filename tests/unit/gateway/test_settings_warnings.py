@@ -40,6 +40,9 @@ def test_a_careful_file_gives_none(folder: Path) -> None:
             "edge.verdict_cache_seconds",
             id="cache",
         ),
+        pytest.param(
+            "guard", 'alarm_url = "http://10.0.0.3/alarm"', "guard.alarm_url", id="alarms"
+        ),
         pytest.param("journal", 'unwritable = "alarm"', "journal.unwritable", id="journal"),
         pytest.param("journal", 'records = "plain"', "journal.records", id="names of records"),
         pytest.param(
