@@ -104,6 +104,8 @@ class Site:
     portal: RawServer
     files: list[Path]
     running: dict[int, tuple[ServedGateway, ExitStack]] = field(default_factory=dict)
+    past_logs: list[str] = field(default_factory=list)
+    """Of gateways that were stopped: each start begins its log anew."""
 
     @property
     def origin(self) -> str:
@@ -126,6 +128,7 @@ class Site:
         """Stop it as an operator does."""
         gateway, stack = self.running.pop(number)
         assert gateway.stop() == 0, gateway.log
+        self.past_logs.append(gateway.log)
         stack.close()
 
     def kill(self, number: int) -> None:
@@ -140,7 +143,8 @@ class Site:
     @property
     def errors(self) -> list[str]:
         """What the gateways logged as their own faults."""
-        lines = [line for file in self.folder.rglob("stderr.log") for line in file.open()]
+        logs = [*self.past_logs, *(gateway.log for gateway, _ in self.running.values())]
+        lines = [line for log in logs for line in log.splitlines()]
         return [line for line in lines if " ERROR " in line or ": 500 " in line]
 
     def stop_all(self) -> None:
