@@ -19,7 +19,7 @@ from gateway.settings import Settings
 CHAIN = "audit"
 """Name of the chain."""
 OnRecord = Callable[[str, Mapping[str, FieldValue]], None]
-_OWN_FIELDS = frozenset({"time", "event", "environment"})
+_OWN_FIELDS = frozenset({"time", "event", "environment", "portal"})
 
 
 class AuditLog:
@@ -29,6 +29,7 @@ class AuditLog:
     be recorded before its session exists then has none.
 
     :param is_test: whether test cards are let in, which every line then says.
+    :param portal: its name, which every line then says.
     :param on_record: told each event and its fields, once its line is written.
     """
 
@@ -38,9 +39,12 @@ class AuditLog:
         clock: Clock,
         *,
         is_test: bool = False,
+        portal: str | None = None,
         on_record: OnRecord | None = None,
     ) -> None:
         self._own = {"environment": "test"} if is_test else {}
+        if portal is not None:
+            self._own["portal"] = portal
         self._target = target
         self._clock = clock
         self._on_record = on_record
@@ -80,6 +84,7 @@ def open_audit(settings: Settings, clock: Clock, *, on_record: OnRecord | None =
         _target(settings, clock),
         clock,
         is_test=settings.environment == "test",
+        portal=settings.portal.name,
         on_record=on_record,
     )
 

@@ -13,6 +13,7 @@ from gateway.operator.guard_commands import add_guard_command, run_guard
 from gateway.operator.health_command import run_health
 from gateway.operator.init_command import add_init_command, run_init
 from gateway.operator.key_commands import list_keys, rotate_keys
+from gateway.operator.portal_option import add_config
 from gateway.operator.render_command import add_render_command, run_render
 from gateway.operator.session_commands import add_sessions_command, run_sessions
 from gateway.operator.trust_commands import add_trust_command, run_trust
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "serve":
             return serve(options.config)
         if options.command == "health":
-            return run_health(options.config)
+            return run_health(options.config, options.portal)
         if options.command == "init":
             return run_init(options)
         if options.command == "sessions":
@@ -64,9 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _keys(options: argparse.Namespace) -> int:
     if options.action == "rotate":
-        lines = rotate_keys(options.config, system_clock, at_once=options.at_once)
+        lines = rotate_keys(
+            options.config, system_clock, at_once=options.at_once, portal=options.portal
+        )
     else:
-        lines = list_keys(options.config, system_clock())
+        lines = list_keys(options.config, system_clock(), portal=options.portal)
     for line in lines:
         print(line)
     return 0
@@ -85,7 +88,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("check", "say what a settings file leads to and what is wrong with it"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        _add_config(command)
+        command.add_argument(
+            "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
+        )
+        if name == "health":
+            command.add_argument("--portal", metavar="NAME", help="one of several; default: all")
         if name == "check":
             command.add_argument(
                 "--online", action="store_true", help="ask portal, store and addresses too"
@@ -104,21 +111,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _add_config(actions.add_parser("list", help="show the keys that are published"))
+    add_config(actions.add_parser("list", help="show the keys that are published"))
     rotate = actions.add_parser(
         "rotate", help="make a new key, publish it, and sign with it a few minutes later"
     )
-    _add_config(rotate)
+    add_config(rotate)
     rotate.add_argument(
         "--at-once",
         action="store_true",
         help="sign with it now and withdraw all others, which got into wrong hands",
-    )
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
     )
 
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -26,6 +26,7 @@ from gateway.settings_checks import (
     NotEmpty,
     Origin,
     PolicyIdentifier,
+    PortalName,
     PrivateFolder,
     RedisURL,
     SecretFile,
@@ -61,6 +62,9 @@ class _Table(BaseModel):
 class PortalSettings(_Table):
     """``[portal]``: the web portal that the gateway stands in front of."""
 
+    name: PortalName | None = None
+    """Its name for commands, folders and the audit log: small letters, digits and ``-``, at most
+    32. Default: none, where the gateway has one portal."""
     origin: Origin
     """The address that browsers see, ``https://host[:port]``; signed by the card at each login."""
     upstream: Upstream
@@ -241,17 +245,16 @@ class Settings(_Table):
         :param environ: variables that come before the file; default: the process's own.
         :raises ConfigurationError: with every fault found, each with its key and reason.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as exc:
-            raise ConfigurationError(
-                str(path), "(file)", f"cannot be read: {exc.strerror}"
-            ) from exc
-        except ValueError as exc:
-            raise ConfigurationError(str(path), "(file)", f"is not TOML: {exc}") from exc
         given = os.environ if environ is None else environ
-        named = {key_of(name): name for name in variables(given)}
-        values = with_environment(values, given)
+        return cls.of_values(read_values(path, given), path, given)
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Self:
+        """Return the settings that *values* are, as :func:`read_values` returned them.
+
+        :raises ConfigurationError: see :meth:`load`.
+        """
+        named = {key_of(name): name for name in variables(environ)}
         try:
             return cls.model_validate(values, context={"folder": path.absolute().parent})
         except ValidationError as exc:
@@ -275,6 +278,20 @@ class Settings(_Table):
         if faults:
             raise PydanticCustomError(_CONTRADICTION, "{faults}", {"faults": tuple(faults)})
         return self
+
+
+def read_values(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what stands in the file at *path* and in the environment, not yet looked at.
+
+    :raises ConfigurationError: for a file that cannot be read, and variables that are no settings.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigurationError(str(path), "(file)", f"cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ConfigurationError(str(path), "(file)", f"is not TOML: {exc}") from exc
+    return with_environment(values, environ)
 
 
 def create_directories(settings: Settings, *, file: Path) -> None:

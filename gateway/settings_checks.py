@@ -19,6 +19,7 @@ from gateway.redis_address import RedisAddress
 
 _OBJECT_IDENTIFIER = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,18})){1,30}")
 _ANY_POLICY = "2.5.29.32.0"
+_PORTAL_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def _resolve(value: object, info: ValidationInfo) -> object:
@@ -179,6 +180,12 @@ def _require_policy(value: str) -> str:
     return value
 
 
+def _require_portal_name(value: str) -> str:
+    if not _PORTAL_NAME.fullmatch(value):
+        raise ValueError("small letters, digits and -, at most 32, with a letter first are wanted")
+    return value
+
+
 def _require_one(values: tuple[object, ...]) -> tuple[object, ...]:
     if not values:
         raise ValueError("at least one is wanted")
@@ -207,6 +214,8 @@ Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_requi
 """A name that people read."""
 Audience = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_require_token)]
 """A name that programs read."""
+PortalName = Annotated[str, AfterValidator(_require_portal_name)]
+"""A portal's name in commands, folders and logs."""
 PolicyIdentifier = Annotated[str, AfterValidator(_require_policy)]
 """The OID of a certificate policy, in dotted decimal."""
 ListenAddress = Annotated[str, AfterValidator(_require_address)]

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import resource
 import socket
-import ssl
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 
+from gateway.edge.engine import Answers
 from gateway.edge.notices import HEAD_TOO_LARGE, INTERNAL, MALFORMED
-from gateway.edge.relay import Relay
 from gateway.edge.sockets import protect_socket
+from gateway.edge.tls import OneCertificate, PortalCertificates
 from gateway.errors import ConfigurationError
 from gateway.settings import LimitsSettings, ListenSettings
 
@@ -43,14 +43,13 @@ _CUT_SECONDS = 1
 _RETIRE_PAUSE_SECONDS = 0.05
 _LINGER_SECONDS = 2
 _SPARE_DESCRIPTORS = 256
-_TLS_PROTOCOLS = ["http/1.1"]
 _log = logging.getLogger("gateway.edge")
 
 
 class _RelayServer:
     """The relay with the connections on which it is asked."""
 
-    def __init__(self, relay: Relay, limits: LimitsSettings, *, max_connections: int) -> None:
+    def __init__(self, relay: Answers, limits: LimitsSettings, *, max_connections: int) -> None:
         require_safe_parser()
         self._relay = relay
         self._protocols = _Protocols(relay, limits, max_connections)
@@ -99,33 +98,36 @@ class EmbeddedEngine(_RelayServer):
 
     def __init__(
         self,
-        relay: Relay,
+        relay: Answers,
         *,
         listen: ListenSettings,
         limits: LimitsSettings,
         listening: socket.socket | None = None,
+        certificates: PortalCertificates | None = None,
     ) -> None:
         """Take a relay of the running event loop.
 
         :param listening: a socket on which it is to wait; default: one of its own.
+        :param certificates: of several portals; default: the one that *listen* names.
         :raises ConfigurationError: for TLS files that cannot be used, or a parser that must not.
         """
         super().__init__(relay, limits, max_connections=MAX_CONNECTIONS)
         self._listen = listen
         self._listening = listening
-        self._tls = tls_context(listen)
+        self._certificates = certificates or OneCertificate(listen)
 
     @property
     def address(self) -> str:
         return self._port_address
 
     async def start(self) -> None:
+        tls = self._certificates.context
         server = await asyncio.get_running_loop().create_server(
             self._protocols,
             **self._place(),
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=None if self._tls is None else FAREWELL_SECONDS,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=None if tls is None else FAREWELL_SECONDS,
             backlog=_BACKLOG,
         )
         self._servers.append(server)
@@ -137,16 +139,13 @@ class EmbeddedEngine(_RelayServer):
         return {"host": self._listen.address, "port": self._listen.port}
 
     async def reload(self) -> None:
-        if self._tls is not None:
-            # Tried on a context of its own, so that a bad pair of files changes nothing.
-            tls_context(self._listen)
-            load_certificate(self._tls, self._listen)
+        self._certificates.reload()
 
 
 class RelayBehindNginx(_RelayServer):
     """The relay for what nginx passes on: what lives long, and who has no session."""
 
-    def __init__(self, relay: Relay, *, socket: Path, limits: LimitsSettings) -> None:
+    def __init__(self, relay: Answers, *, socket: Path, limits: LimitsSettings) -> None:
         """Take a relay of the running event loop.
 
         :param socket: the Unix socket on which nginx asks.
@@ -171,7 +170,7 @@ class RelayBehindProxy(_RelayServer):
 
     def __init__(
         self,
-        relay: Relay,
+        relay: Answers,
         *,
         socket: Path,
         group: str | None,
@@ -220,38 +219,6 @@ def require_safe_parser() -> None:
         raise ConfigurationError("aiohttp", "(package)", reason)
 
 
-def tls_context(listen: ListenSettings) -> ssl.SSLContext | None:
-    """Return how TLS is spoken to browsers, or ``None`` where it is not.
-
-    :raises ConfigurationError: for files that do not hold a certificate and its key.
-    """
-    if listen.tls_certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.set_alpn_protocols(_TLS_PROTOCOLS)
-    load_certificate(context, listen)
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, listen: ListenSettings) -> None:
-    """Have *context* show the certificate that the settings name, at each handshake from now on.
-
-    :raises ConfigurationError: for files that do not hold a certificate and its key.
-    """
-    if listen.tls_certificate is None:
-        return
-    try:
-        # Without a password asked for, an encrypted key is an error and not a prompt.
-        context.load_cert_chain(listen.tls_certificate, listen.tls_key, password=lambda: b"")
-    except (OSError, ValueError) as exc:
-        reason = f"no certificate that fits listen.tls_key: {exc}"
-        raise ConfigurationError(
-            str(listen.tls_certificate), "listen.tls_certificate", reason
-        ) from exc
-
-
 class _Protocols(web.Server):
     """Makes a protocol for each connection, up to the limit.
 
@@ -259,7 +226,7 @@ class _Protocols(web.Server):
     that whoever only holds connections keeps nobody out; where all are in use it is closed.
     """
 
-    def __init__(self, relay: Relay, limits: LimitsSettings, max_connections: int) -> None:
+    def __init__(self, relay: Answers, limits: LimitsSettings, max_connections: int) -> None:
         super().__init__(
             self._answer,
             request_factory=self._request,
@@ -353,7 +320,7 @@ class _Protocol(web.RequestHandler):
 
     __slots__ = ("_relay",)
 
-    def __init__(self, manager: _Protocols, relay: Relay, limits: LimitsSettings) -> None:
+    def __init__(self, manager: _Protocols, relay: Answers, limits: LimitsSettings) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),

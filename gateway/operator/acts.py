@@ -23,7 +23,9 @@ def record_act(settings: Settings, clock: Clock, event: str, **fields: FieldValu
     if audit.journal or audit.file or audit.syslog:
         log = open_audit(settings, clock)
     else:
-        log = AuditLog(StreamTarget(sys.stderr), clock, is_test=is_test)
+        log = AuditLog(
+            StreamTarget(sys.stderr), clock, is_test=is_test, portal=settings.portal.name
+        )
     log.record(event, operator=operator_name(), **fields)
 
 

@@ -16,6 +16,7 @@ from gateway.journal.line import Fields, FieldValue
 from gateway.journal.places import ACCESS, chains_in, journal_folder, journal_key
 from gateway.journal.search import find, index_full_files
 from gateway.journal.verify import Verification, verify
+from gateway.operator.portal_option import add_config, chosen_portal
 from gateway.settings import Settings
 
 EXIT_PROBLEMS = 1
@@ -36,7 +37,7 @@ def add_audit_command(parser: argparse.ArgumentParser) -> None:
         help="the end of a chain as it was noted elsewhere; may be repeated",
     )
     touched = actions.add_parser("touched", help="whose records an identity or a card has seen")
-    _add_config(touched)
+    add_config(touched)
     whom = touched.add_mutually_exclusive_group(required=True)
     whom.add_argument("--identity", metavar="NUMBER", help="national number, such as 8…")
     whom.add_argument("--card", metavar="NUMBER", help="the card's number, ten digits")
@@ -48,13 +49,13 @@ def add_audit_command(parser: argparse.ArgumentParser) -> None:
     )
     _add_view(touched)
     who = actions.add_parser("who", help="who has seen a record")
-    _add_config(who)
+    add_config(who)
     who.add_argument("--record", required=True, metavar="NAME", help="as the portal names it")
     _add_view(who)
     index = actions.add_parser("index", help="make indexes that are missing, ahead of questions")
-    _add_config(index)
+    add_config(index)
     key = actions.add_parser("key", help="show the public key, for checks on another machine")
-    _add_config(key)
+    add_config(key)
 
 
 def run_audit(options: argparse.Namespace) -> int:
@@ -66,7 +67,7 @@ def run_audit(options: argparse.Namespace) -> int:
     try:
         if options.action == "verify":
             return _verify(options)
-        settings = Settings.load(options.config)
+        settings = chosen_portal(options)
         if options.action == "touched":
             return _touched(options, settings)
         if options.action == "who":
@@ -112,7 +113,7 @@ def _verify(options: argparse.Namespace) -> int:
     if (options.config is None) == (options.folder is None):
         raise ConfigurationError("audit", "--config", "or --folder with --key is wanted")
     if options.config is not None:
-        settings = Settings.load(options.config)
+        settings = chosen_portal(options)
         folder, key = journal_folder(settings), journal_key(settings).verifier
     else:
         folder, key = options.folder, _public_key(options.key)
@@ -258,15 +259,9 @@ def _public_key(file: Path | None) -> JournalVerifier:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings, TOML")
+    add_config(parser, required=False)
     parser.add_argument("--folder", type=Path, metavar="DIR", help="or: a copy of the journal")
     parser.add_argument("--key", type=Path, metavar="FILE", help="with its public key")
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
-    )
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.operator.online_check import ask_all
 from gateway.serve.check import describe
-from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from gateway.settings_warnings import warnings
 
 EXIT_PROBLEMS = 1
@@ -22,11 +22,17 @@ def run_check(settings_path: Path, now: datetime, *, online: bool) -> int:
     lines, problems = describe(settings_path, now)
     for line in lines:
         print(line)
-    settings = Settings.load(settings_path)
-    for key, reason in warnings(settings):
-        print(f"warning: {key}: {reason}", file=sys.stderr)
+    portals = Portals.load(settings_path)
+    for settings in portals.portals:
+        whose = f"portal {settings.portal.name}: " if portals.are_several else ""
+        for key, reason in warnings(settings):
+            print(f"warning: {whose}{key}: {reason}", file=sys.stderr)
     if online:
-        for answer in ask_all(settings, now):
+        # What portals share is said once.
+        answers = {
+            each.what: each for settings in portals.portals for each in ask_all(settings, now)
+        }
+        for answer in answers.values():
             if answer.fault:
                 problems.append(f"{answer.what}: {answer.said}")
             else:

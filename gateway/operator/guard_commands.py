@@ -3,11 +3,10 @@
 import argparse
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.operator.acts import record_act
-from gateway.settings import Settings
+from gateway.operator.portal_option import add_config, chosen_portal
 from gateway.stores import open_stores
 
 EXIT_PROBLEMS = 1
@@ -18,9 +17,9 @@ _SECOND = "%Y-%m-%d %H:%M:%S UTC"
 def add_guard_command(parser: argparse.ArgumentParser) -> None:
     """Add what ``guard`` can do to its *parser*."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _add_config(actions.add_parser("blocked", help="show who is kept out, since when and why"))
+    add_config(actions.add_parser("blocked", help="show who is kept out, since when and why"))
     clear = actions.add_parser("clear", help="let somebody in again, with counts from zero")
-    _add_config(clear)
+    add_config(clear)
     clear.add_argument("--identity", required=True, metavar="NUMBER", help="such as 8…")
 
 
@@ -31,7 +30,7 @@ def run_guard(options: argparse.Namespace, clock: Clock) -> int:
     :raises ConfigurationError: for settings that cannot be used.
     :raises StoreUnavailableError: where the store does not answer, or the act cannot be recorded.
     """
-    settings = Settings.load(options.config)
+    settings = chosen_portal(options)
     stores = open_stores(settings)
     with closing(stores):
         guard = stores.open_guard()
@@ -46,9 +45,3 @@ def run_guard(options: argparse.Namespace, clock: Clock) -> int:
         guard.clear(options.identity)
         print(f"{options.identity} may log in again")
         return 0
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
-    )

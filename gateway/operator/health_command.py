@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gateway.serve.places import Places
-from gateway.settings import Settings
+from gateway.settings_portals import Portals
 
 EXIT_PROBLEMS = 1
 WAIT_SECONDS = 5.0
@@ -28,24 +28,34 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def run_health(settings_path: Path) -> int:
+def run_health(settings_path: Path, portal: str | None = None) -> int:
     """Print whether people can log in, and why not; return the exit code.
 
+    :param portal: the name of one portal; default: all.
     :raises ConfigurationError: for settings that cannot be used.
     """
-    monitor = Places.of(Settings.load(settings_path)).monitor_socket
-    connection = _Connection(monitor)
-    try:
-        connection.request("GET", "/readyz")
-        answer = json.loads(connection.getresponse().read(MAX_ANSWER_BYTES))
-        problems = [str(problem) for problem in answer["problems"]]
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as exc:
-        problems = [f"no gateway answers at {monitor}: {exc}"]
-    finally:
-        connection.close()
+    portals = Portals.load(settings_path)
+    asked = portals.portals if portal is None else (portals.choose(portal, file=settings_path),)
+    problems = []
+    for settings in asked:
+        name = f"{settings.portal.name}: " if portals.are_several else ""
+        problems += [f"{name}{found}" for found in _problems(Places.of(settings).monitor_socket)]
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
     if problems:
         return EXIT_PROBLEMS
     print("ready")
     return 0
+
+
+def _problems(monitor: Path) -> list[str]:
+    """Return why people cannot log in, as the monitor at this socket sees it."""
+    connection = _Connection(monitor)
+    try:
+        connection.request("GET", "/readyz")
+        answer = json.loads(connection.getresponse().read(MAX_ANSWER_BYTES))
+        return [str(problem) for problem in answer["problems"]]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as exc:
+        return [f"no gateway answers at {monitor}: {exc}"]
+    finally:
+        connection.close()

@@ -7,33 +7,39 @@ from gateway.assertion_keys import RETIRE_SECONDS, KeyRing, load_or_create, rota
 from gateway.clock import Clock
 from gateway.operator.acts import record_act
 from gateway.serve.places import Places
-from gateway.settings import Settings, create_directories
+from gateway.settings import Settings
+from gateway.settings_portals import Portals
 
 
-def list_keys(settings_path: Path, now: datetime) -> list[str]:
+def list_keys(settings_path: Path, now: datetime, *, portal: str | None = None) -> list[str]:
     """Return a line for each key that is published.
 
+    :param portal: whose; its name, ``None`` where there is one portal.
     :raises ConfigurationError: for settings or a key file that cannot be used.
     """
-    return _lines(load_or_create(_key_file(_load(settings_path))), now)
+    return _lines(load_or_create(_key_file(_load(settings_path, portal))), now)
 
 
-def rotate_keys(settings_path: Path, clock: Clock, *, at_once: bool) -> list[str]:
+def rotate_keys(
+    settings_path: Path, clock: Clock, *, at_once: bool, portal: str | None = None
+) -> list[str]:
     """Make a new key, which running processes take up by themselves, and return the keys' lines.
 
+    :param portal: whose; its name, ``None`` where there is one portal.
     :param at_once: all other keys end now, for one that got into wrong hands.
     :raises ConfigurationError: for settings or a key file that cannot be used.
     :raises StoreUnavailableError: where it cannot be recorded; then nothing is changed.
     """
-    settings = _load(settings_path)
+    settings = _load(settings_path, portal)
     record_act(settings, clock, "keys_rotated", at_once=at_once)
     now = clock()
     return _lines(rotate(_key_file(settings), now, at_once=at_once), now)
 
 
-def _load(settings_path: Path) -> Settings:
-    settings = Settings.load(settings_path)
-    create_directories(settings, file=settings_path)
+def _load(settings_path: Path, portal: str | None) -> Settings:
+    portals = Portals.load(settings_path)
+    settings = portals.choose(portal, file=settings_path)
+    portals.create_directories(file=settings_path)
     return settings
 
 

@@ -9,6 +9,7 @@ from gateway.edge.render.front import Front
 from gateway.errors import ConfigurationError
 from gateway.serve.places import Places
 from gateway.settings import Settings
+from gateway.settings_portals import Portals
 
 _TEXT = "write the configuration of a proxy that the site keeps"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -41,7 +42,7 @@ def run_render(options: argparse.Namespace) -> int:
     :raises ConfigurationError: for settings or arguments that the proxy cannot follow.
     """
     proxy: str = options.proxy
-    settings = Settings.load(options.config)
+    settings = Portals.load(options.config).choose(None, file=options.config)
     folder: Path = options.output.absolute()
     front = front_of(
         settings, proxy, certificate=options.certificate, key=options.key, file=options.config

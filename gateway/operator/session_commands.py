@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.operator.acts import record_act
+from gateway.operator.portal_option import add_config, chosen_portal
 from gateway.session.model import EndReason, Session, SessionStore
 from gateway.session.recorder import session_name
 from gateway.settings import SessionSettings, Settings
@@ -27,11 +27,11 @@ def add_sessions_command(parser: argparse.ArgumentParser) -> None:
     """Add what ``sessions`` can do to its *parser*."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="show who is in")
-    _add_common(listing)
+    add_config(listing)
     _add_filter(listing)
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     show = actions.add_parser("show", help="show all about one session")
-    _add_common(show)
+    add_config(show)
     show.add_argument("session", help="its name, as list and audit log give it")
     end = actions.add_parser(
         "end",
@@ -39,7 +39,7 @@ def add_sessions_command(parser: argparse.ArgumentParser) -> None:
         description="End sessions: open answers are cut within a fraction of a second. Asks "
         "before more than one is ended.",
     )
-    _add_common(end)
+    add_config(end)
     which = end.add_mutually_exclusive_group(required=True)
     which.add_argument("session", nargs="?", help="the name of one session")
     which.add_argument("--identity", metavar="NUMBER", help="all of a person, such as 8…")
@@ -58,7 +58,7 @@ def run_sessions(
     :raises ConfigurationError: for settings that cannot be used.
     :raises StoreUnavailableError: where the store does not answer, or the act cannot be recorded.
     """
-    settings = Settings.load(options.config)
+    settings = chosen_portal(options)
     stores = open_stores(settings)
     with closing(stores):
         found = [each for each in stores.sessions.living(now=clock()) if _is_meant(each, options)]
@@ -162,12 +162,6 @@ def _end(sessions: SessionStore, found: Sequence[Session], settings: Settings, c
 def _printable(text: str) -> str:
     """Return *text* so that a terminal shows all of it and obeys none of it."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the settings, TOML"
-    )
 
 
 def _add_filter(parser: argparse.ArgumentParser) -> None:

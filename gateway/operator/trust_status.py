@@ -10,6 +10,7 @@ from cryptography import x509
 
 from gateway.coded_tables import coded_tables
 from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from gateway.trust.crl import RevocationLists
 from gateway.trust.national import fingerprint, national_authority
 from gateway.trust.revocation_report import (
@@ -43,7 +44,7 @@ class TrustLook:
         :param now: aware UTC.
         :raises ConfigurationError: where the gateway would not start.
         """
-        settings = Settings.load(settings_path)
+        settings = Portals.load(settings_path).common
         store = TrustStore.load(settings.trust, settings.environment, now)
         return cls(
             settings=settings,

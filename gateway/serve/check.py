@@ -9,15 +9,17 @@ from tempfile import TemporaryDirectory
 
 from cryptography import x509
 
-from gateway.edge.embedded import require_safe_parser, tls_context
+from gateway.edge.embedded import require_safe_parser
 from gateway.edge.nginx.engine import site_of, try_out
 from gateway.edge.nginx.program import find_program
 from gateway.edge.sockets import require_group
+from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
 from gateway.notify.notifier import ways_of
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
+from gateway.settings_portals import Portals
 from gateway.trust.crl import RevocationLists
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.store import TrustStore
@@ -32,11 +34,12 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
     :param now: aware UTC.
     :raises ConfigurationError: where the gateway would not start.
     """
-    settings = Settings.load(settings_path)
-    engine, store = _tried(settings, now)
+    portals = Portals.load(settings_path)
+    settings = portals.common
+    engine, store = _tried(portals, now)
     problems = RevocationLists.of(settings, store, now).problems(now)
     lines = [
-        *_portal(settings),
+        *(line for each in portals.portals for line in _portal(each)),
         f"engine         {engine}",
         *(line for each in store.anchors for line in _authority("anchor", each, now)),
         *(line for each in store.intermediates for line in _authority("intermediate", each, now)),
@@ -45,7 +48,7 @@ def describe(settings_path: Path, now: datetime) -> tuple[list[str], list[str]]:
     return lines, list(problems)
 
 
-def _tried(settings: Settings, now: datetime) -> tuple[str, TrustStore]:
+def _tried(portals: Portals, now: datetime) -> tuple[str, TrustStore]:
     """Try what a start would try, each for itself, and return engine and authorities.
 
     :raises ConfigurationError: with every fault found.
@@ -55,8 +58,10 @@ def _tried(settings: Settings, now: datetime) -> tuple[str, TrustStore]:
     store: TrustStore | None = None
     with _noted(faults):
         require_safe_parser()
-    with _noted(faults):
-        tls_context(settings.listen)
+    settings = portals.common
+    for each in portals.portals:
+        with _noted(faults):
+            tls_context(each.listen)
     with _noted(faults):
         store = TrustStore.load(settings.trust, settings.environment, now)
     with _noted(faults):
@@ -82,6 +87,8 @@ def _noted(faults: list[ConfigurationError]) -> Iterator[None]:
 def _portal(settings: Settings) -> Iterator[str]:
     login, listen = settings.login, settings.listen
     professions = ", ".join(map(str, login.professions)) or "any"
+    if settings.portal.name is not None:
+        yield f"portal         {settings.portal.name}"
     yield f"environment    {settings.environment}"
     yield f"origin         {settings.portal.origin}"
     yield f"upstream       {settings.portal.upstream}"

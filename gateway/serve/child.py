@@ -35,6 +35,8 @@ class Program:
     """Whether SIGHUP is for it, and SIGUSR1 before its end."""
     is_alone: bool = False
     """Whether it can only be started once the one before it has ended."""
+    is_vital: bool = True
+    """Whether the gateway ends where this does not stay alive."""
     listening: int | None = None
     """The socket that it is lent, by its number."""
 

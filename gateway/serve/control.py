@@ -4,7 +4,6 @@ granian runs the application in a worker, forked from the process that the super
 worker inherits the lifeline and leads both of them to their end.
 """
 
-import json
 import logging
 import multiprocessing
 import os
@@ -26,6 +25,7 @@ from gateway.metrics.model import Metrics
 from gateway.notify.notifier import Notifier, ways_of
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
+from gateway.serve.orders import read_order
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.stores import Stores, open_stores
@@ -48,7 +48,7 @@ def main() -> None:
     """Serve until SIGTERM. The argument is the number of the lifeline."""
     lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
-    settings = Settings.model_validate(json.loads(lifeline.read_order()))
+    (settings,) = read_order(lifeline.read_order())
     configure_logs(is_test=settings.environment == "test")
     # Only a forked worker inherits the lifeline.
     multiprocessing.set_start_method("fork")

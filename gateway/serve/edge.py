@@ -2,6 +2,7 @@
 
 import ipaddress
 import sys
+from collections.abc import Mapping, Sequence
 
 from gateway.assertion import AssertionSigner
 from gateway.audit import open_audit
@@ -16,8 +17,10 @@ from gateway.edge.engine import Engine
 from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.peer import PeerOf, peer_named_by_front, peer_of_connection
+from gateway.edge.portals import PortalRelays
 from gateway.edge.proxies import peer_behind
-from gateway.edge.relay import create_relay
+from gateway.edge.relay import Relay, create_relay
+from gateway.edge.tls import PortalCertificates
 from gateway.metrics.model import Metrics
 from gateway.serve.listening import inherited_socket
 from gateway.serve.places import Places
@@ -36,28 +39,13 @@ def main() -> int:
     return run_process("edge", _build, descriptors=2 * connections + _SPARE_DESCRIPTORS)
 
 
-def _build(settings: Settings) -> Engine:
-    places, engine, metrics = Places.of(settings), settings.edge.engine, Metrics()
-    stores = open_stores(settings, wait_seconds=STORE_SECONDS)
-    relay = create_relay(
-        settings=settings,
-        clock=system_clock,
-        sessions=stores.sessions,
-        watch=open_watch(
-            settings,
-            sessions=stores.sessions,
-            open_guard=stores.open_guard,
-            audit=open_audit(settings, system_clock, on_record=metrics.decision),
-            clock=system_clock,
-        ),
-        signer=AssertionSigner.load_or_create(
-            places.assertion_key, settings.portal.origin, settings.portal.audience
-        ),
-        control_socket=places.control_socket,
-        peer_of=_peer_of(settings),
-        kind=ForwardAuthRelay if engine == "external" else None,
-        counts=metrics,
-    )
+def _build(portals: Sequence[Settings]) -> Engine:
+    settings, metrics = portals[0], Metrics()
+    places, engine = Places.of(settings), settings.edge.engine
+    relays = {each.portal.origin: _relay(each, metrics) for each in portals}
+    if len(portals) > 1:
+        return _engine_of_several(portals, relays)
+    (relay,) = relays.values()
     if engine == "external":
         return RelayBehindProxy(
             relay,
@@ -93,6 +81,45 @@ def _peer_of(settings: Settings) -> PeerOf:
         return peer_of_connection
     networks = [ipaddress.ip_network(each) for each in listen.trusted_proxies]
     return peer_behind(networks, listen.proxy_field)
+
+
+def _engine_of_several(portals: Sequence[Settings], relays: Mapping[str, Relay]) -> Engine:
+    """Return what takes the requests for all *portals*, which share address and limits."""
+    common = portals[0]
+    listens = {each.portal.origin: each.listen for each in portals}
+    has_tls = common.listen.tls_certificate is not None
+    certificates = PortalCertificates(listens) if has_tls else None
+    return EmbeddedEngine(
+        PortalRelays(relays, certificates),
+        listen=common.listen,
+        limits=common.limits,
+        listening=inherited_socket(),
+        certificates=certificates,
+    )
+
+
+def _relay(settings: Settings, metrics: Metrics) -> Relay:
+    places, engine = Places.of(settings), settings.edge.engine
+    stores = open_stores(settings, wait_seconds=STORE_SECONDS)
+    return create_relay(
+        settings=settings,
+        clock=system_clock,
+        sessions=stores.sessions,
+        watch=open_watch(
+            settings,
+            sessions=stores.sessions,
+            open_guard=stores.open_guard,
+            audit=open_audit(settings, system_clock, on_record=metrics.decision),
+            clock=system_clock,
+        ),
+        signer=AssertionSigner.load_or_create(
+            places.assertion_key, settings.portal.origin, settings.portal.audience
+        ),
+        control_socket=places.control_socket,
+        peer_of=_peer_of(settings),
+        kind=ForwardAuthRelay if engine == "external" else None,
+        counts=metrics,
+    )
 
 
 if __name__ == "__main__":

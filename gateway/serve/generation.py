@@ -11,8 +11,10 @@ from pathlib import Path
 from socket import socket
 
 from gateway.serve.child import Program
+from gateway.serve.orders import write_order
 from gateway.serve.places import Places
 from gateway.settings import Settings
+from gateway.settings_portals import SOCKETS_FOLDER, Portals
 
 FOLDERS = ("a", "b")
 """Names of the folders, taken in turns."""
@@ -26,55 +28,59 @@ LINKED = ("control.sock", "verdict.sock", "relay.sock", "monitor.sock", "nginx")
 class Generation:
     """Programs with the same settings."""
 
-    settings: Settings
+    portals: Portals
     folder: Path
     programs: tuple[Program, ...]
 
     @classmethod
     def make(
-        cls, settings: Settings, listening: Sequence[socket], *, before: "Generation | None" = None
+        cls, portals: Portals, listening: Sequence[socket], *, before: "Generation | None" = None
     ) -> "Generation":
         """Return a new generation with its folder, which is made empty.
 
         :param before: the one that runs now.
         """
-        folder = settings.runtime_dir
-        if settings.edge.engine in REPLACEABLE:
+        folder = portals.common.runtime_dir
+        if portals.common.edge.engine in REPLACEABLE:
             is_first = before is None or before.folder.name == FOLDERS[1]
             folder = folder / FOLDERS[0 if is_first else 1]
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(mode=0o700)
             # All generations count together.
             (folder / "metrics").symlink_to("../metrics")
-        # Every child gets the settings as they were read, in its own folder, and no more than was
-        # written: some settings may not be named beside others.
-        order = settings.model_copy(update={"runtime_dir": folder})
-        text = order.model_dump_json(exclude_unset=True).encode()
+        # Every child gets the settings as they were read, in its own folder.
+        ordered = portals.in_folder(folder)
+        if ordered.are_several:
+            _make_folders(ordered)
         return cls(
-            settings=settings,
+            portals=portals,
             folder=folder,
-            programs=tuple(_programs(settings, text, [each.fileno() for each in listening])),
+            programs=tuple(_programs(ordered, [each.fileno() for each in listening])),
         )
 
     def take_over(self) -> None:
         """Have everybody else find this generation, from one moment to the next."""
-        if self.folder == self.settings.runtime_dir:
+        runtime_dir = self.portals.common.runtime_dir
+        if self.folder == runtime_dir:
             return
-        for name in LINKED:
-            draft = self.settings.runtime_dir / f".{name}"
+        places = {name: f"{self.folder.name}/{name}" for name in LINKED}
+        if self.portals.are_several:
+            places = {SOCKETS_FOLDER: self.folder.name}
+        for name, target in places.items():
+            draft = runtime_dir / f".{name}"
             draft.unlink(missing_ok=True)
-            draft.symlink_to(f"{self.folder.name}/{name}")
-            draft.replace(self.settings.runtime_dir / name)
+            draft.symlink_to(target)
+            draft.replace(runtime_dir / name)
 
     def remove(self) -> None:
         """Remove its folder."""
-        if self.folder != self.settings.runtime_dir:
+        if self.folder != self.portals.common.runtime_dir:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def clear(settings: Settings) -> None:
     """Remove what generations leave in the runtime folder, also those of a run that was killed."""
-    for name in LINKED:
+    for name in (*LINKED, SOCKETS_FOLDER):
         path = settings.runtime_dir / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -85,9 +91,11 @@ def clear(settings: Settings) -> None:
     shutil.rmtree(Places.of(settings).metrics, ignore_errors=True)
 
 
-def only_at_start(before: Settings, after: Settings) -> Iterator[str]:
+def only_at_start(portals_before: Portals, portals_after: Portals) -> Iterator[str]:
     """Name the settings that differ and hold from start to stop."""
+    before, after = portals_before.common, portals_after.common
     for key, one, other in (
+        ("portals", _which(portals_before), _which(portals_after)),
         ("state_dir", before.state_dir, after.state_dir),
         ("runtime_dir", before.runtime_dir, after.runtime_dir),
         ("listen.address", before.listen.address, after.listen.address),
@@ -105,18 +113,50 @@ def edge_count(settings: Settings) -> int:
     return settings.edge.workers or 1 if settings.edge.engine == "embedded" else 1
 
 
-def _programs(settings: Settings, order: bytes, listening: Sequence[int]) -> Iterator[Program]:
-    if settings.trust.revocation:
+def _which(portals: Portals) -> tuple[str | None, ...] | None:
+    return portals.names if portals.are_several else None
+
+
+def _make_folders(ordered: Portals) -> None:
+    """Make the folder of each portal's sockets, with what is there for all portals."""
+    for settings in ordered.portals:
+        settings.runtime_dir.mkdir(mode=0o700)
+        (settings.runtime_dir / "metrics").symlink_to("../metrics")
+        (settings.runtime_dir / "refresher.sock").symlink_to("../refresher.sock")
+
+
+def _programs(ordered: Portals, listening: Sequence[int]) -> Iterator[Program]:
+    common, is_vital = ordered.common, not ordered.are_several
+    if common.trust.revocation:
+        order = write_order((common,))
         yield Program(name="refresher", module="gateway.serve.refresh", order=order, is_alone=True)
-    yield Program(name="control plane", module="gateway.serve.control", order=order)
-    if settings.edge.engine != "embedded":
+    for settings in ordered.portals:
+        yield Program(
+            name=_name("control plane", settings, ordered),
+            module="gateway.serve.control",
+            order=write_order((settings,)),
+            is_vital=is_vital,
+        )
+    if common.edge.engine != "embedded":
+        order = write_order((common,))
         yield Program(name="verdict", module="gateway.serve.verdict", order=order)
-    for number in range(1, edge_count(settings) + 1):
+    for number in range(1, edge_count(common) + 1):
         yield Program(
             name="edge" if number == 1 else f"edge {number}",
             module="gateway.serve.edge",
-            order=order,
+            order=write_order(ordered.portals),
             reloads=True,
             listening=listening[number - 1] if listening else None,
         )
-    yield Program(name="monitor", module="gateway.serve.monitor", order=order, is_alone=True)
+    for settings in ordered.portals:
+        yield Program(
+            name=_name("monitor", settings, ordered),
+            module="gateway.serve.monitor",
+            order=write_order((settings,)),
+            is_alone=True,
+            is_vital=is_vital,
+        )
+
+
+def _name(program: str, settings: Settings, ordered: Portals) -> str:
+    return f"{program} of {settings.portal.name}" if ordered.are_several else program

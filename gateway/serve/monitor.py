@@ -1,6 +1,7 @@
 """The monitor's process: health, metrics, and the record of ended sessions."""
 
 import sys
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
@@ -28,7 +29,8 @@ def main() -> int:
     return run_process("monitor", _build, descriptors=DESCRIPTORS)
 
 
-def _build(settings: Settings) -> Service:
+def _build(portals: Sequence[Settings]) -> Service:
+    (settings,) = portals
     places, metrics, now = Places.of(settings), Metrics(), system_clock()
     sessions = open_stores(settings, wait_seconds=STORE_SECONDS).sessions
     trust = TrustStore.load(settings.trust, settings.environment, now)

@@ -1,13 +1,12 @@
 """A child that answers requests on an event loop: from its order to its end."""
 
 import asyncio
-import json
 import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import uvloop
@@ -15,6 +14,7 @@ import uvloop
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import configure_logs
+from gateway.serve.orders import read_order
 from gateway.settings import Settings
 
 STORE_SECONDS = 1
@@ -57,22 +57,25 @@ class Service(Protocol):
         """Take no more requests, let those under way end for a short time, then end them."""
 
 
-def run_process(name: str, build: Callable[[Settings], Service], *, descriptors: int) -> int:
+Build = Callable[[Sequence[Settings]], Service]
+"""Makes a service, on its event loop, for the portals whose settings it is given."""
+
+
+def run_process(name: str, build: Build, *, descriptors: int) -> int:
     """Serve until SIGTERM, and return the exit code. The argument is the number of the lifeline.
 
     :param name: for the log.
-    :param build: makes the service, on its event loop.
     :param descriptors: open files wanted.
     """
     lifeline = Lifeline(int(sys.argv[1]))
     os.umask(0o077)
-    settings = Settings.model_validate(json.loads(lifeline.read_order()))
-    configure_logs(is_test=settings.environment == "test")
+    portals = read_order(lifeline.read_order())
+    configure_logs(is_test=portals[0].environment == "test")
     lifeline.follow()
     _allow_descriptors(descriptors)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(name, build, settings, lifeline))
+            return runner.run(_run(name, build, portals, lifeline))
     except ConfigurationError as exc:
         _log.error("%s: %s", name, exc)
         return _EXIT_CONFIGURATION
@@ -81,10 +84,8 @@ def run_process(name: str, build: Callable[[Settings], Service], *, descriptors:
         return _EXIT_FAILED
 
 
-async def _run(
-    name: str, build: Callable[[Settings], Service], settings: Settings, lifeline: Lifeline
-) -> int:
-    service = build(settings)
+async def _run(name: str, build: Build, portals: Sequence[Settings], lifeline: Lifeline) -> int:
+    service = build(portals)
     await service.start()
     _log.info("%s listens on %s", name, service.address)
     stop = asyncio.Event()

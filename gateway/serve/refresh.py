@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from gateway.clock import system_clock
 from gateway.refresh.refresher import Refresher
@@ -21,7 +22,8 @@ def main() -> int:
     return run_process("refresher", _build, descriptors=DESCRIPTORS)
 
 
-def _build(settings: Settings) -> "_Service":
+def _build(portals: Sequence[Settings]) -> "_Service":
+    (settings,) = portals
     return _Service(settings, clock=system_clock)
 
 

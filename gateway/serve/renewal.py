@@ -10,11 +10,11 @@ from socket import socket
 
 from gateway.audit import AuditLog
 from gateway.clock import system_clock
-from gateway.edge.embedded import tls_context
+from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.serve.child import Program
 from gateway.serve.generation import REPLACEABLE, Generation, only_at_start
-from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from gateway.trust.store import TrustStore
 from gateway.version import gateway_version
 
@@ -29,16 +29,17 @@ class Renewal:
         settings_path: Path,
         running: Generation,
         listening: Sequence[socket],
-        audit: AuditLog,
+        audits: Sequence[AuditLog],
     ) -> None:
         """Take what runs now.
 
         :param listening: the sockets that every generation is lent.
+        :param audits: the audit log of each portal.
         """
         self._path = settings_path
         self._running = running
         self._listening = listening
-        self._audit = audit
+        self._audits = tuple(audits)
         self._next: Generation | None = None
 
     async def next_programs(self) -> Sequence[Program] | None:
@@ -47,12 +48,13 @@ class Renewal:
         A file with a fault changes nothing: every fault goes to the log and the audit log.
         """
         try:
-            settings = await asyncio.to_thread(self._read)
-            if settings == self._running.settings:
+            portals = await asyncio.to_thread(self._read)
+            if portals == self._running.portals:
                 return None
             # Before it holds: what cannot be recorded is not done.
-            self._audit.record("configuration_loaded", **about(self._path))
-            self._next = Generation.make(settings, self._listening, before=self._running)
+            for audit in self._audits:
+                audit.record("configuration_loaded", **about(self._path))
+            self._next = Generation.make(portals, self._listening, before=self._running)
         except (ConfigurationError, StoreUnavailableError, OSError) as exc:
             # Also a full disk: what runs must not end because something new cannot begin.
             self._say_refused(exc)
@@ -60,9 +62,10 @@ class Renewal:
         return self._next.programs
 
     def certificates(self) -> tuple[int, ...]:
-        """Return when the files of the certificate that browsers see were last written."""
-        listen = self._running.settings.listen
-        return tuple(_written_at(file) for file in (listen.tls_certificate, listen.tls_key) if file)
+        """Return when the files of the certificates that browsers see were last written."""
+        listens = [each.listen for each in self._running.portals.portals]
+        files = [file for each in listens for file in (each.tls_certificate, each.tls_key)]
+        return tuple(_written_at(file) for file in files if file)
 
     def accepted(self) -> None:
         """Have everybody find the processes that were started."""
@@ -78,33 +81,36 @@ class Renewal:
         fault = ConfigurationError(str(self._path), "(file)", "a process did not start with it")
         self._say_refused(fault)
 
-    def _read(self) -> Settings:
+    def _read(self) -> Portals:
         """Return the settings in the file, having tried what a start would try.
 
         :raises ConfigurationError: with every fault.
         """
-        settings = Settings.load(self._path)
+        portals = Portals.load(self._path)
+        common = portals.common
         faults = [
             ConfigurationError(str(self._path), key, "holds from start to stop; start again")
-            for key in only_at_start(self._running.settings, settings)
+            for key in only_at_start(self._running.portals, portals)
         ]
-        if settings.edge.engine not in REPLACEABLE and settings != self._running.settings:
+        if common.edge.engine not in REPLACEABLE and portals != self._running.portals:
             reason = "this engine takes new settings only at a start"
             faults.append(ConfigurationError(str(self._path), "edge.engine", reason))
         if faults:
             first, *others = faults
             raise ConfigurationError(first.file, first.key, first.reason, others)
-        tls_context(settings.listen)
-        TrustStore.load(settings.trust, settings.environment, system_clock())
-        return settings
+        for each in portals.portals:
+            tls_context(each.listen)
+        TrustStore.load(common.trust, common.environment, system_clock())
+        return portals
 
     def _say_refused(self, fault: Exception) -> None:
         for line in str(fault).splitlines():
             _log.error("the configuration stays as it was: %s", line)
-        try:
-            self._audit.record("configuration_refused", faults=str(fault).splitlines())
-        except StoreUnavailableError as exc:
-            _log.error("that could not be recorded: %s", exc)
+        for audit in self._audits:
+            try:
+                audit.record("configuration_refused", faults=str(fault).splitlines())
+            except StoreUnavailableError as exc:
+                _log.error("that could not be recorded: %s", exc)
 
 
 def _written_at(file: Path) -> int:

@@ -22,7 +22,8 @@ from gateway.serve.listening import open_sockets
 from gateway.serve.logs import configure_logs
 from gateway.serve.places import Places
 from gateway.serve.renewal import Renewal, about
-from gateway.settings import Settings, create_directories
+from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
 
@@ -53,8 +54,9 @@ def serve(settings_path: Path) -> int:
     """
     os.umask(0o077)
     configure_logs()
-    settings = Settings.load(settings_path)
-    create_directories(settings, file=settings_path)
+    portals = Portals.load(settings_path)
+    portals.create_directories(file=settings_path)
+    settings = portals.common
     places = Places.of(settings)
     with _only_gateway(places, settings_path):
         if settings.environment == "test":
@@ -65,24 +67,26 @@ def serve(settings_path: Path) -> int:
         _look_at_trust(settings)
         clear(settings)
         new_folder(places.metrics)
-        audit = open_audit(settings, system_clock)
+        audits = [open_audit(each, system_clock) for each in portals.portals]
         with ExitStack() as held:
             listening = _listening(settings, settings_path)
             for each in listening:
                 held.enter_context(each)
-            generation = Generation.make(settings, listening)
-            audit.record("configuration_loaded", **about(settings_path))
-            renewal = Renewal(settings_path, generation, listening, audit)
+            generation = Generation.make(portals, listening)
+            for audit in audits:
+                audit.record("configuration_loaded", **about(settings_path))
+            renewal = Renewal(settings_path, generation, listening, audits)
             supervisor = Supervisor(
                 generation.programs,
-                ready=f"ready {settings.portal.origin}",
+                ready=" ".join(["ready", *(each.portal.origin for each in portals.portals)]),
                 counts_in=places.metrics,
                 renewal=renewal,
             )
             try:
                 generation.take_over()
                 code = asyncio.run(supervisor.run(_say))
-                audit.record("gateway_stopped", exit_code=code)
+                for audit in audits:
+                    audit.record("gateway_stopped", exit_code=code)
                 return code
             finally:
                 # Who made them removes them too, unless it was killed.
@@ -246,6 +250,8 @@ class Supervisor:
         while True:
             code = await self._children[program].ended()
             deaths = 1 if loop.time() - born >= QUICK_SECONDS else deaths + 1
+            if deaths > MAX_QUICK_DEATHS and not program.is_vital:
+                deaths = MAX_QUICK_DEATHS  # Others do without it; it is tried again and again.
             if deaths > MAX_QUICK_DEATHS:
                 _log.error("%s does not stay alive, giving up", program.name)
                 return

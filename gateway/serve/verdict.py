@@ -1,6 +1,7 @@
 """The process that tells nginx who may pass."""
 
 import sys
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.assertion import AssertionSigner
@@ -24,7 +25,8 @@ def main() -> int:
     return run_process("verdict", _build, descriptors=DESCRIPTORS)
 
 
-def _build(settings: Settings) -> Service:
+def _build(portals: Sequence[Settings]) -> Service:
+    (settings,) = portals
     places, seconds = Places.of(settings), settings.edge.verdict_cache_seconds
     book = SessionBook(
         open_stores(settings, wait_seconds=STORE_SECONDS).sessions,

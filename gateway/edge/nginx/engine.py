@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.edge.embedded import RETIRE_SECONDS, RelayBehindNginx, tls_context
+from gateway.edge.embedded import RETIRE_SECONDS, RelayBehindNginx
 from gateway.edge.headers import CLIENT_HEADER
 from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.config import write_configuration as write
@@ -19,6 +19,7 @@ from gateway.edge.nginx.program import find_program
 from gateway.edge.nginx.rehearsal import rehearse
 from gateway.edge.relay import Relay
 from gateway.edge.system_authorities import system_authorities
+from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 

@@ -48,6 +48,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             state_dir = "state"
             runtime_dir = "run"
             [portal]
+            name = "tiers-payant"
             origin = "https://portal.example:8443"
             upstream = "https://[::1]:9000"
             upstream_ca = "tls.pem"

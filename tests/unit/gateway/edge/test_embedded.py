@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.clock import system_clock
 from gateway.edge import embedded
-from gateway.edge.embedded import require_safe_parser, tls_context
+from gateway.edge.embedded import require_safe_parser
+from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
 from gateway.session.model import EndReason
 from gateway.settings import ListenSettings

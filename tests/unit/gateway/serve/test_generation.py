@@ -4,57 +4,76 @@ from pathlib import Path
 import pytest
 
 from gateway.serve.generation import Generation, clear, only_at_start
-from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
 
+SEVERAL = """
+state_dir = "state"
+[[portals]]
+name = "one"
+origin = "https://one.example"
+upstream = "http://127.0.0.1:8001"
+label = "Un"
+[[portals]]
+name = "two"
+origin = "https://two.example"
+upstream = "http://127.0.0.1:8002"
+label = "Deux"
+[trust]
+anchors = ["root.pem"]
+intermediates = ["intermediate.pem"]
+crls = ["root.crl", "intermediate.crl"]
+"""
 
-def load(folder: Path, text: str = MINIMAL) -> Settings:
-    settings = Settings.load(write(settings_folder(folder), text), {})
-    settings.state_dir.mkdir(mode=0o700, exist_ok=True)
-    return settings
+
+def load(folder: Path, text: str = MINIMAL) -> Portals:
+    file = write(settings_folder(folder), text)
+    portals = Portals.load(file, {})
+    portals.create_directories(file=file)
+    return portals
 
 
 def test_a_generation_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    settings = load(tmp_path)
-    made = Generation.make(settings, ())
+    portals = load(tmp_path)
+    made = Generation.make(portals, ())
     assert made.folder.stat().st_mode & 0o777 == 0o700
     for program in made.programs:
-        order = json.loads(program.order)
+        (order,) = json.loads(program.order)
         assert order["runtime_dir"] == str(made.folder)
         assert "session" not in order, "no more than was written"
 
 
 def test_two_generations_stand_side_by_side_and_a_third_in_the_firsts_place(tmp_path: Path) -> None:
-    settings = load(tmp_path)
-    first = Generation.make(settings, ())
+    portals = load(tmp_path)
+    first = Generation.make(portals, ())
     (first.folder / "control.sock").touch()
-    second = Generation.make(settings, (), before=first)
+    second = Generation.make(portals, (), before=first)
     assert (first.folder / "control.sock").exists()
-    third = Generation.make(settings, (), before=second)
+    third = Generation.make(portals, (), before=second)
     assert second.folder != third.folder == first.folder
     assert not (third.folder / "control.sock").exists()
 
 
 def test_others_find_the_one_that_took_over(tmp_path: Path) -> None:
-    settings = load(tmp_path)
-    first = Generation.make(settings, ())
-    second = Generation.make(settings, (), before=first)
+    portals = load(tmp_path)
+    first = Generation.make(portals, ())
+    second = Generation.make(portals, (), before=first)
     for made, text in ((first, "1"), (second, "2")):
         (made.folder / "control.sock").write_text(text)
         made.take_over()
-        assert (settings.runtime_dir / "control.sock").read_text() == text
+        assert (portals.common.runtime_dir / "control.sock").read_text() == text
 
 
 def test_nothing_is_left_in_the_runtime_folder(tmp_path: Path) -> None:
-    settings = load(tmp_path)
-    before = sorted(settings.runtime_dir.iterdir())
+    portals = load(tmp_path)
+    before = sorted(portals.common.runtime_dir.iterdir())
     # Of a run of another version that was killed.
-    (settings.runtime_dir / "nginx").mkdir()
-    (settings.runtime_dir / "relay.sock").touch()
-    clear(settings)
-    Generation.make(settings, ()).take_over()
-    clear(settings)
-    assert sorted(settings.runtime_dir.iterdir()) == before
+    (portals.common.runtime_dir / "nginx").mkdir()
+    (portals.common.runtime_dir / "relay.sock").touch()
+    clear(portals)
+    Generation.make(portals, ()).take_over()
+    clear(portals)
+    assert sorted(portals.common.runtime_dir.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -88,7 +107,55 @@ def test_each_process_that_takes_connections_is_lent_a_socket(tmp_path: Path) ->
         def fileno(self) -> int:
             return self._number
 
-    settings = load(tmp_path, with_line("edge", "workers = 2"))
-    made = Generation.make(settings, (Lent(7), Lent(8)))  # type: ignore[arg-type]
+    portals = load(tmp_path, with_line("edge", "workers = 2"))
+    made = Generation.make(portals, (Lent(7), Lent(8)))  # type: ignore[arg-type]
     assert [each.listening for each in made.programs if each.reloads] == [7, 8]
     assert {each.name for each in made.programs if each.is_alone} == {"monitor"}
+
+
+def test_each_portal_has_sockets_and_processes_of_its_own_behind_one_edge(tmp_path: Path) -> None:
+    made = Generation.make(load(tmp_path, SEVERAL), ())
+    served = {
+        each.name: [o["portal"]["name"] for o in json.loads(each.order)] for each in made.programs
+    }
+    assert served == {
+        "control plane of one": ["one"],
+        "control plane of two": ["two"],
+        "edge": ["one", "two"],
+        "monitor of one": ["one"],
+        "monitor of two": ["two"],
+    }
+    for program in made.programs:
+        for order in json.loads(program.order):
+            name = order["portal"]["name"]
+            assert order["runtime_dir"] == str(made.folder / name)
+            assert order["state_dir"] == str(tmp_path / "state" / "portals" / name)
+
+
+def test_a_portal_that_fails_ends_no_other(tmp_path: Path) -> None:
+    several = Generation.make(load(tmp_path, SEVERAL), ())
+    assert {each.name for each in several.programs if each.is_vital} == {"edge"}
+    several.remove()
+    alone = Generation.make(load(tmp_path), ())
+    assert all(each.is_vital for each in alone.programs)
+
+
+def test_portals_are_found_where_commands_look_and_nothing_is_left(tmp_path: Path) -> None:
+    portals = load(tmp_path, SEVERAL)
+    before = sorted(portals.common.runtime_dir.iterdir())
+    for text in ("1", "2"):
+        made = Generation.make(portals, ())
+        (made.folder / "two" / "monitor.sock").write_text(text)
+        made.take_over()
+        assert (portals.portals[1].runtime_dir / "monitor.sock").read_text() == text
+    clear(portals.common)
+    assert sorted(portals.common.runtime_dir.iterdir()) == before
+
+
+def test_which_portals_there_are_holds_from_start_to_stop(tmp_path: Path) -> None:
+    before = load(tmp_path, SEVERAL)
+    after = load(tmp_path, SEVERAL.replace('"two"', '"other"'))
+    assert list(only_at_start(before, after)) == ["portals"]
+    labelled = load(tmp_path, SEVERAL.replace("Deux", "2"))
+    assert labelled != before
+    assert list(only_at_start(before, labelled)) == []
