@@ -64,11 +64,12 @@ class Portals:
         _raise(_without_repetition(faults, portals=len(tables)))
         _raise([ConfigurationError(str(path), *fault) for fault in _contradictions(found)])
         portals = tuple(map(_in_own_folders, found))
-        _raise(
-            ConfigurationError(str(path), "runtime_dir", _too_long(each))
-            for each in portals
-            if len(os.fsencode(each.runtime_dir)) > MAX_RUNTIME_DIR_BYTES
+        longest = max(
+            (each.runtime_dir for each in portals), key=lambda each: len(os.fsencode(each))
         )
+        if len(os.fsencode(longest)) > MAX_RUNTIME_DIR_BYTES:
+            reason = f"{longest} would have more than {MAX_RUNTIME_DIR_BYTES} bytes"
+            raise ConfigurationError(str(path), "runtime_dir", reason)
         return cls(common=found[0], portals=portals)
 
     @classmethod
@@ -264,10 +265,6 @@ def _in_own_folders(settings: Settings) -> Settings:
             "runtime_dir": settings.runtime_dir / SOCKETS_FOLDER / name,
         }
     )
-
-
-def _too_long(settings: Settings) -> str:
-    return f"{settings.runtime_dir} has more than {MAX_RUNTIME_DIR_BYTES} bytes; take a shorter one"
 
 
 def _raise(faults: Iterable[ConfigurationError]) -> None:

@@ -169,12 +169,12 @@ class Wire:
         self._buffer = b""
 
     @classmethod
-    def open(cls, address: str, context: ssl.SSLContext | None = None) -> Self:
-        """Connect to ``host:port``, with TLS where there is a *context*."""
+    def open(cls, address: str, context: ssl.SSLContext | None = None, *, name: str = HOST) -> Self:
+        """Connect to ``host:port``, with TLS to *name* where there is a *context*."""
         host, _, port = address.rpartition(":")
         connection = socket.create_connection((host, int(port)), SOCKET_SECONDS)
         if context is not None:
-            connection = context.wrap_socket(connection, server_hostname=HOST)
+            connection = context.wrap_socket(connection, server_hostname=name)
         return cls(connection)
 
     def __enter__(self) -> Self:

@@ -111,10 +111,16 @@ class ServedGateway:
 
 @contextmanager
 def served_gateway(
-    settings_file: Path, port: int, *, scheme: str = "http", within: Sequence[str] = ()
+    settings_file: Path,
+    port: int,
+    *,
+    scheme: str = "http",
+    also: str = "",
+    within: Sequence[str] = (),
 ) -> Iterator[ServedGateway]:
     """Run the command until the block ends; it must say that it is ready.
 
+    :param also: what it says besides, where it has more than one portal.
     :param within: a command that runs ours, in a place of its own.
     """
     log = settings_file.with_name("stderr.log")
@@ -134,7 +140,7 @@ def served_gateway(
             assert process.stdout is not None
             line = process.stdout.readline()
             timer.cancel()
-            assert line == f"ready {scheme}://localhost:{port}\n", log.read_text()
+            assert line == f"ready {scheme}://localhost:{port}{also}\n", log.read_text()
             yield ServedGateway(process, log, port)
         finally:
             timer.cancel()

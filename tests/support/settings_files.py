@@ -20,6 +20,24 @@ intermediates = ["intermediate.pem"]
 crls = ["root.crl", "intermediate.crl"]
 """
 
+SEVERAL = """
+state_dir = "state"
+[[portals]]
+name = "one"
+origin = "https://one.example"
+upstream = "http://127.0.0.1:8001"
+label = "Un"
+[[portals]]
+name = "two"
+origin = "https://two.example"
+upstream = "http://127.0.0.1:8002"
+label = "Deux"
+[trust]
+anchors = ["root.pem"]
+intermediates = ["intermediate.pem"]
+crls = ["root.crl", "intermediate.crl"]
+"""
+
 
 def settings_folder(folder: Path) -> Path:
     """Return *folder*, having made the files there that :data:`MINIMAL` and its variants name."""

@@ -5,25 +5,7 @@ import pytest
 
 from gateway.serve.generation import Generation, clear, only_at_start
 from gateway.settings_portals import Portals
-from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
-
-SEVERAL = """
-state_dir = "state"
-[[portals]]
-name = "one"
-origin = "https://one.example"
-upstream = "http://127.0.0.1:8001"
-label = "Un"
-[[portals]]
-name = "two"
-origin = "https://two.example"
-upstream = "http://127.0.0.1:8002"
-label = "Deux"
-[trust]
-anchors = ["root.pem"]
-intermediates = ["intermediate.pem"]
-crls = ["root.crl", "intermediate.crl"]
-"""
+from tests.support.settings_files import MINIMAL, SEVERAL, settings_folder, with_line, write
 
 
 def load(folder: Path, text: str = MINIMAL) -> Portals:
@@ -70,9 +52,9 @@ def test_nothing_is_left_in_the_runtime_folder(tmp_path: Path) -> None:
     # Of a run of another version that was killed.
     (portals.common.runtime_dir / "nginx").mkdir()
     (portals.common.runtime_dir / "relay.sock").touch()
-    clear(portals)
+    clear(portals.common)
     Generation.make(portals, ()).take_over()
-    clear(portals)
+    clear(portals.common)
     assert sorted(portals.common.runtime_dir.iterdir()) == before
 
 
