@@ -325,3 +325,26 @@ def test_nothing_of_one_portal_lies_with_the_other(two: Two) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "gateway.db").is_file()
     assert not (two.folder / "state" / "gateway.db").exists()
+
+
+def test_a_new_label_of_one_portal_is_taken_while_both_are_asked(
+    two: Two, session_of_a: str
+) -> None:
+    """The last test: names in the file change."""
+    text = two.file.read_text()
+    two.file.write_text(text.replace('label = "Portail b"', 'label = "Autre nom"'))
+    two.served.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + PATIENCE
+    while b"Autre nom" not in two.b.ask("GET", PAGE).body:
+        assert two.a.ask("GET", "/x", cookie=session_of_a).status == 200
+        assert time.monotonic() < deadline, two.served.log
+        time.sleep(0.05)
+    assert b"Portail a" in two.a.ask("GET", PAGE).body
+    two.wait_until_ready()
+    two.file.write_text(text.replace('name = "b"', 'name = "c"'))
+    two.served.process.send_signal(signal.SIGHUP)
+    while "portals: holds from start to stop" not in two.served.log:
+        assert time.monotonic() < deadline + PATIENCE, two.served.log
+        time.sleep(0.05)
+    assert two.a.ask("GET", "/x", cookie=session_of_a).status == 200
+    two.file.write_text(text)
