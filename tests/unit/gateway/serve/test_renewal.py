@@ -8,7 +8,7 @@ from gateway.audit_targets import FileTarget
 from gateway.clock import system_clock
 from gateway.serve.generation import Generation
 from gateway.serve.renewal import Renewal
-from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from tests.support.settings_files import MINIMAL, settings_folder, write
 
 
@@ -19,11 +19,11 @@ def test_what_runs_goes_on_where_the_disk_does_not_take_the_next(
         raise OSError(28, "No space left on device")
 
     file = write(settings_folder(tmp_path), MINIMAL)
-    settings = Settings.load(file, {})
-    settings.state_dir.mkdir(mode=0o700, exist_ok=True)
+    portals = Portals.load(file, {})
+    portals.create_directories(file=file)
     written = tmp_path / "audit.jsonl"
     audit = AuditLog(FileTarget(written), system_clock)
-    renewal = Renewal(file, Generation.make(settings, ()), (), audit)
+    renewal = Renewal(file, Generation.make(portals, ()), (), (audit,))
     file.write_text(f"{MINIMAL}\n[session]\nidle_seconds = 1800\n")
     monkeypatch.setattr(Generation, "make", full)
     monkeypatch.setattr("gateway.serve.renewal.TrustStore.load", lambda *_: None)
