@@ -75,6 +75,8 @@ class _RelayServer:
         cut = asyncio.get_running_loop().call_later(STOP_SECONDS, self._protocols.cut_all)
         await self._protocols.shutdown(STOP_SECONDS + _CUT_SECONDS)
         cut.cancel()
+        # A connection whose TLS handshake ended meanwhile was not there to be shut down.
+        self._protocols.refuse_all()
         await self._relay.close()
 
     async def _listen_on_socket(self, socket: Path, group: str | None) -> None:
@@ -240,6 +242,7 @@ class _Protocols(web.Server):
         # The connections on which no request is answered, longest first.
         self._waiting: dict[web.RequestHandler, None] = {}
         self._retires = False
+        self._refuses = False
 
     def __call__(self) -> "_Protocol":
         return _Protocol(self, self._relay, self._limits)
@@ -268,8 +271,15 @@ class _Protocols(web.Server):
             if protocol.transport is not None:
                 protocol.transport.abort()
 
+    def refuse_all(self) -> None:
+        """Cut every connection, and each that comes from now on."""
+        self._refuses = True
+        self.cut_all()
+
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
+        if self._refuses:
+            transport.abort()
         self._open.add(handler)
         self._waiting[handler] = None
         if len(self._open) > self._max_connections:

@@ -1,26 +1,32 @@
 """The engine: its server, its TLS and its limits."""
 
+import asyncio
 import resource
+import socket
 import ssl
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 from aiohttp import http_parser
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.clock import system_clock
 from gateway.edge import embedded
-from gateway.edge.embedded import require_safe_parser
+from gateway.edge.embedded import EmbeddedEngine, require_safe_parser
+from gateway.edge.relay import create_relay
 from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
+from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason
-from gateway.settings import ListenSettings
+from gateway.settings import ListenSettings, Settings
 from tests.support.relay import (
     HOST,
+    FakeSigner,
     RawServer,
     Wire,
     echo,
@@ -230,3 +236,37 @@ def test_stopping_cuts_an_answer_that_does_not_end(
         relay.stop()
         wire.rest()
     assert time.monotonic() - began < 1
+
+
+def test_a_handshake_that_ends_after_the_stop_gets_no_answer(
+    tmp_path: Path, listen: ListenSettings
+) -> None:
+    client = ssl.create_default_context(cafile=str(listen.tls_certificate))
+    answers: list[bytes] = []
+
+    def ask_late(connection: socket.socket) -> None:
+        with suppress(OSError), client.wrap_socket(connection, server_hostname=HOST) as late:
+            late.sendall(raw_request("/", cookie=b"x" * 32))
+            answers.append(late.recv(100))
+
+    async def run(settings: Settings) -> None:
+        relay = create_relay(
+            settings=settings,
+            clock=system_clock,
+            sessions=MemorySessionStore(settings.session),
+            signer=FakeSigner(),
+            control_socket=tmp_path / "none.sock",
+        )
+        engine = EmbeddedEngine(relay, listen=settings.listen, limits=settings.limits)
+        await engine.start()
+        host, _, port = engine.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            # Until it is accepted.
+            await asyncio.sleep(0.1)
+            await engine.stop()
+            await asyncio.to_thread(ask_late, connection)
+
+    settings = relay_settings(tmp_path, upstream="http://127.0.0.1:9")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings.model_copy(update={"listen": listen})))
+    assert b"".join(answers) == b""
