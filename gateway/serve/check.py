@@ -15,6 +15,7 @@ from gateway.edge.nginx.program import find_program
 from gateway.edge.sockets import require_group
 from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
+from gateway.journal.places import journal_folder
 from gateway.notify.notifier import ways_of
 from gateway.serve.places import Places
 from gateway.settings import Settings
@@ -100,7 +101,14 @@ def _portal(settings: Settings) -> Iterator[str]:
     for table in settings.trust.revocation:
         yield f"revocation     {table.authority}: {', '.join((*table.crl, *table.ocsp))}"
     yield f"state          {settings.state_dir}"
-    yield f"audit log      {settings.audit.file or 'standard output'}"
+    yield f"audit log      {_audit_log(settings)}"
+
+
+def _audit_log(settings: Settings) -> str:
+    audit = settings.audit
+    if audit.journal:
+        return f"a chain of files in {journal_folder(settings)}"
+    return str(audit.file or audit.syslog or "standard output")
 
 
 def _people(rule: PeopleSettings) -> str:

@@ -48,7 +48,7 @@ def test_the_commands_exist(text: str) -> None:
     )
     assert "serve" in words
     for word in words:
-        command._parser().parse_args([word, "--config", "x"])
+        command.build_parser().parse_args([word, "--config", "x"])
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
