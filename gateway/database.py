@@ -15,7 +15,7 @@ from gateway.errors import ConfigurationError, StoreUnavailableError
 
 BUSY_SECONDS = 5
 """How long a statement waits for the lock of another process before it fails."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
 
 _RETRY_SECONDS = 0.01
@@ -74,7 +74,8 @@ _SCHEMA = (
         reason TEXT NOT NULL,
         ended_at INTEGER NOT NULL,
         client TEXT,
-        recorded INTEGER NOT NULL
+        recorded INTEGER NOT NULL,
+        taken_until INTEGER NOT NULL DEFAULT 0
     ) STRICT""",
     "CREATE INDEX ended_unrecorded ON ended (id) WHERE recorded = 0",
     "CREATE INDEX ended_by_age ON ended (ended_at)",

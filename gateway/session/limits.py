@@ -9,6 +9,10 @@ from gateway.settings import SessionSettings
 
 CLOCK_STEP = timedelta(seconds=60)
 """How far the clock may go back before a session's age counts as unknown, which ends it."""
+RECORD_COUNT = 100
+"""Ends that one process takes at a time to record."""
+RECORD_TIME = timedelta(seconds=30)
+"""Time in which it must have recorded them; then another may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from gateway.redis_server import RedisServer, Reply, Script
 from gateway.session import redis_steps
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
-from gateway.session.limits import CLOCK_STEP, SessionLimits
+from gateway.session.limits import CLOCK_STEP, RECORD_COUNT, RECORD_TIME, SessionLimits
 from gateway.session.model import EndReason, Session, SessionCounts, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
@@ -30,10 +30,6 @@ from gateway.settings import SessionSettings
 FEED_COUNT = 1000
 """Sessions ended or told in one step of the server, which answers nobody else meanwhile."""
 
-RECORD_COUNT = 100
-"""Ends that one process takes at a time to record."""
-RECORD_TIME = timedelta(seconds=30)
-"""Time in which it must have recorded them; then another may."""
 LIST_COUNT = 200
 """Sessions read in one step where all of them are asked for."""
 

@@ -12,7 +12,7 @@ from gateway.errors import SessionRequiredError
 from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.lease import lease_is_over, new_lease_id, stale_counter
-from gateway.session.limits import CLOCK_STEP, SessionLimits
+from gateway.session.limits import CLOCK_STEP, RECORD_COUNT, RECORD_TIME, SessionLimits
 from gateway.session.model import EndReason, Session, SessionCounts, SessionEnd
 from gateway.session.record import (
     agent_key_from_text,
@@ -24,8 +24,6 @@ from gateway.session.record import (
 )
 from gateway.settings import SessionSettings
 
-RECORD_COUNT = 100
-"""Ends recorded in one transaction, during which no other process writes."""
 LIST_COUNT = 500
 """Sessions read at a time where all of them are asked for."""
 
@@ -133,9 +131,14 @@ class SQLiteSessionStore:
 
     def record_ends(self, record: Callable[[SessionEnd], None], *, now: datetime) -> int:
         count = 0
-        # Read first: asked several times a second, this takes the write lock only when needed.
-        while self._database.execute("SELECT 1 FROM ended WHERE recorded = 0 LIMIT 1"):
-            count += self._record_some(record)
+        # The log may be slow. Taking comes first, so that nobody waits for it with the write lock.
+        while taken := self._take_ends(now):
+            for row in taken:
+                record(_session_end(row))
+                self._database.execute(
+                    "UPDATE ended SET recorded = 1 WHERE id = ?", (row["id"],), durable=False
+                )
+                count += 1
         return count
 
     def living(self, *, now: datetime) -> Iterator[Session]:
@@ -262,23 +265,20 @@ class SQLiteSessionStore:
         )
         return True
 
-    def _record_some(self, record: Callable[[SessionEnd], None]) -> int:
-        """Record up to :data:`RECORD_COUNT` ends, while no other process can."""
-        count, failure = 0, None
-        with self._database.transaction() as connection:
-            for row in connection.execute(
-                "SELECT * FROM ended WHERE recorded = 0 ORDER BY id LIMIT ?", (RECORD_COUNT,)
-            ).fetchall():
-                try:
-                    record(_session_end(row))
-                except Exception as exc:  # noqa: BLE001 - raised below, once the others are noted
-                    failure = exc
-                    break
-                connection.execute("UPDATE ended SET recorded = 1 WHERE id = ?", (row["id"],))
-                count += 1
-        if failure is not None:
-            raise failure
-        return count
+    def _take_ends(self, now: datetime) -> list[sqlite3.Row]:
+        """Return ends that no other process records now, oldest first."""
+        # Read first: asked several times a second, this takes the write lock only when needed.
+        if not self._database.execute(
+            "SELECT 1 FROM ended WHERE recorded = 0 AND taken_until <= ? LIMIT 1", (to_micros(now),)
+        ):
+            return []
+        taken = self._database.execute(
+            "UPDATE ended SET taken_until = ? WHERE id IN (SELECT id FROM ended"
+            " WHERE recorded = 0 AND taken_until <= ? ORDER BY id LIMIT ?) RETURNING *",
+            (to_micros(now + RECORD_TIME), to_micros(now), RECORD_COUNT),
+            durable=False,
+        )
+        return sorted(taken, key=lambda row: row["id"])
 
 
 def _session(row: sqlite3.Row) -> Session:

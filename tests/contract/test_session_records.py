@@ -181,3 +181,15 @@ def test_two_processes_record_each_end_once(store_place: StorePlace) -> None:
             store.end(key, EndReason.LOGOUT, now=MOMENT)
     one, two = in_two_processes(_record_all, store_place)
     assert sorted(one + two) == sorted(keys)
+
+
+def test_a_slow_log_keeps_nobody_from_logging_in(store_place: StorePlace) -> None:
+    with opened(store_place) as store, opened(store_place) as other:
+        store.end(new(store), EndReason.LOGOUT, now=MOMENT)
+        others: list[bytes] = []
+
+        def slow(end: SessionEnd) -> None:
+            others.append(new(other))
+
+        assert store.record_ends(slow, now=at(1)) == 1
+        assert other.get(others[0], now=at(2))
