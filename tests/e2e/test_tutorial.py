@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.trust.crl import LOOK_AGAIN
 from tests.support.browser import Browser, Page
 from tests.support.serving import ROOT, START_SECONDS, free_port
 
@@ -125,7 +126,7 @@ def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
         # Its agent went, so its session did.
         assert browser.open("/").status == 303
         assert "durand-camille" in terminal.type(revoke)
-        time.sleep(2)
+        time.sleep(LOOK_AGAIN.total_seconds() + 0.5)
         with agent(tmp_path, agent_arguments) as port:
             assert sign_in(browser, port).agent_error == "cert_revoked"
         events = [json.loads(line)["event"] for line in terminal.type(audit).splitlines()]
