@@ -12,6 +12,7 @@ import pytest
 import cps.main
 import gateway.main
 from gateway.settings import Settings
+from gateway.settings_portals import Portals
 from tests.unit.test_repository import ROOT, tracked
 
 DOCS = Path("docs")
@@ -31,6 +32,11 @@ SMALLEST: Mapping[str, object] = {
     },
     "trust": {"anchors": ["r.pem"], "intermediates": ["i.pem"], "crls": ["i.crl"]},
 }
+SEVERAL = """
+state_dir = "state"
+trust = { anchors = ["r.pem"], intermediates = ["i.pem"], crls = ["i.crl"] }
+listen = { tls_certificate = "all.pem", tls_key = "all.key" }
+"""
 
 _FENCED = re.compile(r"(?ms)^ *```(\w*)\n(.*?)^ *```$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -182,7 +188,15 @@ def test_commands_are_found_and_wrong_ones_too() -> None:
         for number, (page, block) in enumerate(settings_blocks())
     ],
 )
-def test_settings_in_a_page_are_taken(page: Path, block: str) -> None:
+def test_settings_in_a_page_are_taken(page: Path, block: str, tmp_path: Path) -> None:
+    if "[[portals]]" in block:
+        for name in re.findall(r'"([^"]+\.(?:pem|key|crl))"', SEVERAL + block):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch(mode=0o600)
+        file = tmp_path / "gateway.toml"
+        file.write_text(SEVERAL + block, encoding="utf-8")
+        assert Portals.load(file).are_several
+        return
     values: dict[str, object] = dict(SMALLEST)
     for key, value in tomllib.loads(block).items():
         before = values.get(key)
