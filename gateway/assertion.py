@@ -13,7 +13,7 @@ from cps.authtoken.encoding import b64url_encode
 from gateway.assertion_keys import KeyRing, load_or_create, read
 from gateway.identity import CardKind, NationalIdKind, VerifiedIdentity
 from gateway.session.model import Session
-from gateway.trust.watched_file import WatchedFile
+from gateway.watched_file import WatchedFile
 
 ALGORITHM = "ES256"
 ASSERTION_LIFE = timedelta(seconds=60)

@@ -5,13 +5,7 @@ published until nothing that it signed is good any more. When each key signs sta
 processes that read it agree at every instant without speaking to each other.
 """
 
-import fcntl
-import os
 import re
-import secrets
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -23,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey
 
-from gateway.errors import ConfigurationError
+from gateway.key_file import changing, create, mapped_errors, read_closed, replace
 
 KEY_SET_SECONDS = 300
 """How long a portal may keep the published keys before it asks again."""
@@ -103,9 +97,9 @@ def load_or_create(path: Path) -> KeyRing:
     :raises ConfigurationError: for a file that is open to other users, cannot be read or written,
         or holds other things than EC P-256 keys.
     """
-    with _mapped_errors(path):
+    with mapped_errors(path):
         if not path.exists():
-            _create(path, KeyRing((SigningKey.of(_new_private_key(), 0),)))
+            create(path, _encode(KeyRing((SigningKey.of(_new_private_key(), 0),))))
         return read(path)
 
 
@@ -115,12 +109,7 @@ def read(path: Path) -> KeyRing:
     :raises OSError: where it cannot be read.
     :raises ValueError: for a file that is open to other users or holds other things than keys.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ValueError("other users can open it; take that away with chmod go=")
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"is larger than {MAX_FILE_BYTES} bytes")
+    content = read_closed(path, max_bytes=MAX_FILE_BYTES)
     entries = list(_ENTRY.finditer(content))
     if not entries or b"".join(entry[0] for entry in entries) != content:
         raise ValueError("is not a private key in PEM")
@@ -137,74 +126,25 @@ def rotate(path: Path, now: datetime, *, at_once: bool) -> KeyRing:
         cannot be read or written.
     """
     load_or_create(path)
-    with _mapped_errors(path), _locked(path):
-        if path.stat().st_uid != os.geteuid():
-            # The new file would be ours, and the gateway could not read it.
-            raise ValueError("belongs to another user; run this as the gateway's user")
+    with mapped_errors(path), changing(path):
         if at_once:
             ring = KeyRing((SigningKey.of(_new_private_key(), int(now.timestamp())),))
         else:
             ring = read(path).rotated(now)
-        draft = _write_draft(path, ring)
-        try:
-            draft.replace(path)
-        except OSError:
-            draft.unlink()
-            raise
+        replace(path, _encode(ring))
     return ring
 
 
-@contextmanager
-def _mapped_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise ConfigurationError(str(path), "(file)", f"no access: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise ConfigurationError(str(path), "(file)", str(exc)) from exc
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time change *path*; the lock ends with the process, however it ends."""
-    # A file of its own: the one with the keys is replaced.
-    lock = path.with_name(f"{path.name}.lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _create(path: Path, ring: KeyRing) -> None:
-    """Write *ring* and give it the name *path*, unless another process was first."""
-    draft = _write_draft(path, ring)
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
-
-
-def _write_draft(path: Path, ring: KeyRing) -> Path:
-    """Write *ring* beside *path*, whole and on the disk, so that a rename is one step."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        for key in ring.keys:
-            file.write(b"signs-from: %d\n" % key.signs_from)
-            file.write(
-                key.private.private_bytes(
-                    serialization.Encoding.PEM,
-                    serialization.PrivateFormat.PKCS8,
-                    serialization.NoEncryption(),
-                )
-            )
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
+def _encode(ring: KeyRing) -> bytes:
+    return b"".join(
+        b"signs-from: %d\n" % key.signs_from
+        + key.private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        for key in ring.keys
+    )
 
 
 def _new_private_key() -> ec.EllipticCurvePrivateKey:

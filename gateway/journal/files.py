@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from gateway.journal.line import MAX_LINE_BYTES
+from gateway.key_file import sync_folder
 
 _NAME = re.compile(r"(?P<chain>[a-z]+)-(?P<first>[0-9]{12})-(?P<day>[0-9]{8})\.jsonl")
 
@@ -84,15 +85,6 @@ def append_durably(path: Path, content: bytes, *, size: int) -> None:
         if is_new:
             path.unlink()
         raise
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in *folder* to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

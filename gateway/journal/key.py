@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import ConfigurationError
-from gateway.journal.files import sync_folder
+from gateway.key_file import sync_folder
 
 MAX_FILE_BYTES = 4096
 RECORD_HASH_BYTES = 16

@@ -32,7 +32,7 @@ from gateway.trust.serial_table import decode_serial
 from gateway.trust.signed_list import read_bounded
 from gateway.trust.store import TrustStore
 from gateway.trust.table_file import TableFile
-from gateway.trust.watched_file import WatchedFile
+from gateway.watched_file import WatchedFile
 
 LOOK_AGAIN = timedelta(seconds=5)
 """How long the files are not looked at again; a new list counts after that time at most."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.trust.watched_file import WatchedFile
+from gateway.watched_file import WatchedFile
 
 
 def read(path: Path, current: str | None) -> str:
