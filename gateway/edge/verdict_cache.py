@@ -1,20 +1,27 @@
 """The verdicts that nginx may keep for a moment, and how one is taken away before its time.
 
 nginx writes each into a file whose name is the MD5 of the key, and asks again where the file is
-gone. The key holds the session's cookie in clear, so the folder must be in memory and our own.
+gone or not of a version that it knows. It keeps the files open that it reads often, so taking one
+away spoils it first: a file that was only unlinked would still be read. The key holds the session's
+cookie in clear, so the folder must be in memory and our own.
 """
 
 import asyncio
 import hashlib
 import logging
+import os
+from contextlib import suppress
 from pathlib import Path
 
 LEVELS = "1:2"
 """How nginx spreads the files over folders: by the last character, then by the two before."""
 SWEEP_SECONDS = 0.1
 """Time between two looks for a verdict that nginx wrote after it was taken away."""
+MAX_OPEN_FILES = 1_000
+"""Most files that a process of nginx keeps open."""
 MAX_SESSIONS = 10_000
 """Most sessions whose files are remembered; the verdicts of a forgotten one end by themselves."""
+_NO_VERSION = bytes(8)
 
 _log = logging.getLogger("gateway.edge")
 
@@ -54,7 +61,7 @@ class VerdictCache:
         """Take the verdicts of the session *key* away, also one that nginx is about to write."""
         until = asyncio.get_running_loop().time() + self._seconds
         for file in self._files.pop(key, {}).values():
-            _unlink(file)
+            _take_away(file)
             self._removed[file] = until
 
     def remove_all(self) -> None:
@@ -68,14 +75,25 @@ class VerdictCache:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for file, until in tuple(self._removed.items()):
-                _unlink(file)
+                _take_away(file)
                 if loop.time() > until:
                     del self._removed[file]
 
 
-def _unlink(file: Path) -> None:
+def _take_away(file: Path) -> None:
     try:
-        file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            _spoil(file)
+            file.unlink()
     except OSError as exc:
         # It ends by itself within seconds, so nothing else has to stop for it.
         _log.error("a verdict of nginx cannot be removed: %s", exc.strerror)
+
+
+def _spoil(file: Path) -> None:
+    """Write a version that no nginx has over the one at the file's beginning."""
+    opened = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(opened, _NO_VERSION)
+    finally:
+        os.close(opened)

@@ -181,7 +181,8 @@ def test_v1_a_kept_verdict_is_closed_to_others_and_found_by_its_name(memory: Pat
 def test_v1_a_kept_verdict_goes_with_its_session(memory: Path) -> None:
     with keeping_verdicts(memory) as (edge, portal, verdicts):
         cookie, other = edge.log_in(), edge.log_in()
-        for each in (cookie, other):
+        # Asked often enough for each process of nginx to have the files open.
+        for each in (cookie, other) * 10:
             assert edge.ask(raw_request("/", cookie=each)).status == 200
         assert len(files_in(verdicts)) == 2
         edge.sessions.end(session_key(cookie), EndReason.LOGOUT, now=system_clock())

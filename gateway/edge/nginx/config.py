@@ -20,7 +20,7 @@ from gateway.edge.verdict import (
     POLICY,
     SESSION_FIELD,
 )
-from gateway.edge.verdict_cache import LEVELS, cache_key
+from gateway.edge.verdict_cache import LEVELS, MAX_OPEN_FILES, cache_key
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.settings import PortalSettings, Settings
 from gateway.settings_guard import RouteSettings
@@ -117,7 +117,7 @@ def _process_values(site: Site, settings: Settings) -> dict[str, str]:
         "folder": str(site.folder),
         "workers": str(settings.edge.workers or "auto"),
         "connections": str(site.connections),
-        "descriptors": str(2 * site.connections),
+        "descriptors": str(2 * site.connections + MAX_OPEN_FILES),
     }
 
 
@@ -287,3 +287,6 @@ def _cache(host: str, seconds: int) -> Iterator[str]:
         # Where the folder cannot be written, each request would wait so long for another's verdict.
         yield "            proxy_cache_lock_timeout 1s;"
         yield "            proxy_cache_lock_age 1s;"
+        # Opening the file would cost as much as all else that is done with a kept verdict. One that
+        # is taken away is spoilt first, which a file that is open shows too.
+        yield f"            open_file_cache max={MAX_OPEN_FILES} inactive=10s;"

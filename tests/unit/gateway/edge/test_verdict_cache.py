@@ -50,6 +50,38 @@ def test_the_verdicts_of_a_session_that_ended_are_removed(tmp_path: Path) -> Non
     assert (one.exists(), two.exists(), other.exists()) == (False, False, True)
 
 
+def test_a_verdict_that_nginx_has_open_is_spoilt(tmp_path: Path) -> None:
+    file = file_of(tmp_path)
+    file.write_bytes(b"\x05" + bytes(7) + b"until when, and the answer")
+
+    async def act(cache: VerdictCache) -> None:
+        cache.remember(b"a", "portal", COOKIE)
+        with file.open("rb") as opened:
+            cache.remove(b"a")
+            assert opened.read() == bytes(8) + b"until when, and the answer"
+
+    with_cache(tmp_path, act)
+
+
+def test_what_another_put_in_a_verdicts_place_is_not_written_to(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = file_of(tmp_path)
+    file.unlink()
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    file.symlink_to(precious)
+
+    async def act(cache: VerdictCache) -> None:
+        cache.remember(b"a", "portal", COOKIE)
+        cache.remove(b"a")
+
+    with caplog.at_level(logging.ERROR, logger="gateway.edge"):
+        with_cache(tmp_path, act)
+    assert precious.read_text() == "kept"
+    assert "cannot be removed" in caplog.text
+
+
 def test_a_verdict_that_nginx_writes_late_is_removed_too(tmp_path: Path) -> None:
     async def act(cache: VerdictCache) -> None:
         cache.remember(b"a", "portal", COOKIE)
