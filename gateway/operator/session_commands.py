@@ -12,6 +12,7 @@ from gateway.operator.acts import record_act
 from gateway.operator.portal_option import add_config, chosen_portal
 from gateway.session.model import EndReason, Session, SessionStore
 from gateway.session.recorder import session_name
+from gateway.session.selection import Selection
 from gateway.settings import SessionSettings, Settings
 from gateway.stores import open_stores
 
@@ -61,7 +62,7 @@ def run_sessions(
     settings = chosen_portal(options)
     stores = open_stores(settings)
     with closing(stores):
-        found = [each for each in stores.sessions.living(now=clock()) if _is_meant(each, options)]
+        found = list(filter(_selection(options).is_about, stores.sessions.living(now=clock())))
         if options.action == "list":
             return _list(found, as_json=options.json)
         if not found:
@@ -77,13 +78,11 @@ def run_sessions(
         return _end(stores.sessions, found, settings, clock)
 
 
-def _is_meant(session: Session, options: argparse.Namespace) -> bool:
-    name = getattr(options, "session", None)
-    identity, card = getattr(options, "identity", None), getattr(options, "card", None)
-    return (
-        (name is None or session_name(session.key) == name)
-        and (identity is None or session.identity.national_id == identity)
-        and (card is None or session.identity.card_number == card)
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(
+        name=getattr(options, "session", None),
+        identity=getattr(options, "identity", None),
+        card=getattr(options, "card", None),
     )
 
 
