@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -47,16 +47,19 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, lifeline: socket.socket) -> None:
         self._process = process
         self._lifeline = lifeline
+        self._is_swept = False
 
     @classmethod
     async def start(cls, program: Program, *, counts_in: Path | None = None) -> Self:
         """Start *program* and give it its order.
 
         :param counts_in: the folder in which it counts together with others; default: alone.
+        :raises OSError: where the system has no process, memory or descriptor for it.
         """
         ours, theirs = socket.socketpair()
         lent = () if program.listening is None else (program.listening,)
-        with theirs:
+        with theirs, ExitStack() as if_it_fails:
+            if_it_fails.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -68,6 +71,7 @@ class Child:
                 process_group=0,
                 env=None if counts_in is None else environment_with(counts_in),
             )
+            if_it_fails.pop_all()
         ours.setblocking(False)
         with suppress(ConnectionError):  # It ended at once, which its exit code tells.
             await asyncio.get_running_loop().sock_sendall(ours, program.order + END_OF_ORDER)
@@ -80,10 +84,9 @@ class Child:
 
     async def is_ready(self) -> bool:
         """Wait for the child to say that it is ready; return whether it did, in time."""
-        loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                if await loop.sock_recv(self._lifeline, len(READY)) == READY:
+                if await self._says_ready():
                     return True
                 # Its end is closed, so it is ending by itself; the exit code will say why.
                 await self._process.wait()
@@ -92,8 +95,11 @@ class Child:
     async def ended(self) -> int:
         """Wait for the end, sweep up what the child started and left, and return its exit code."""
         code = await self._process.wait()
-        self._kill_group()
-        self._lifeline.close()
+        if not self._is_swept:
+            # Once: later the system may have given its number to somebody else.
+            self._is_swept = True
+            self._kill_group()
+            self._lifeline.close()
         return code
 
     def reload(self) -> None:
@@ -122,6 +128,14 @@ class Child:
                 return await self.ended()
         self._kill_group()
         return await self.ended()
+
+    async def _says_ready(self) -> bool:
+        """Return whether the child says that it is ready, before its end is closed."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.sock_recv(self._lifeline, len(READY)) == READY
+        except ConnectionResetError:
+            return False  # It ended before it had read its order.
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError):

@@ -164,11 +164,10 @@ class Supervisor:
 
     async def _start_and_keep(self, say: Say) -> int:
         for program in self._programs:
-            child = await self._start(program)
-            if not await child.is_ready():
+            if not await self._start(program):
                 # The first start must succeed: what stops it is a fault that no waiting mends.
-                code = await child.stop()
-                _log.error("%s did not start, exit code %d", program.name, code)
+                code = await self._end(program)
+                _log.error("%s did not start, exit code %s", program.name, code)
                 return EXIT_CONFIGURATION if code == EXIT_CONFIGURATION else EXIT_FAILED
         say(self._ready)
         while await self._keep_all():
@@ -207,12 +206,11 @@ class Supervisor:
         """Start what can run beside what runs; where one does not, none stays."""
         started: list[Program] = []
         for program in (each for each in programs if not each.is_alone):
-            child = await self._start(program)
             started.append(program)
-            if not await child.is_ready():
+            if not await self._start(program):
                 _log.error("%s did not start with the new configuration", program.name)
                 for each in reversed(started):
-                    await self._children.pop(each).stop()
+                    await self._remove(each)
                 return False
         return True
 
@@ -220,35 +218,48 @@ class Supervisor:
         """End what ran before; those that must be alone are started once theirs has ended."""
         for program in before:
             if program.is_alone:
-                await self._children.pop(program).stop()
+                await self._remove(program)
         for program in self._programs:
-            if program.is_alone:
-                child = await self._start(program)
-                if not await child.is_ready():
-                    await child.stop()  # It is started again, as after any other end.
-        edges = [each for each in before if each.reloads]
+            if program.is_alone and not await self._start(program):
+                await self._end(program)  # It is started again, as after any other end.
+        edges = [each for each in before if each.reloads and each in self._children]
         await asyncio.gather(*(self._children[each].retire() for each in edges))
         for program in reversed(before):
-            child_before = self._children.pop(program, None)
-            if child_before is not None and program not in edges:
-                await child_before.stop()
+            await self._remove(program)
 
     def _refuse(self) -> None:
         if self._renewal is not None:
             self._renewal.refused()
 
-    async def _start(self, program: Program) -> Child:
-        child = await Child.start(program, counts_in=self._counts_in)
+    async def _start(self, program: Program) -> bool:
+        """Start *program* and wait until it is ready; return whether it is."""
+        try:
+            child = await Child.start(program, counts_in=self._counts_in)
+        except OSError as exc:
+            _log.error("%s cannot be started: %s", program.name, exc)
+            self._children.pop(program, None)
+            return False
         self._children[program] = child
         _log.info("%s started, process %d", program.name, child.pid)
-        return child
+        return await child.is_ready()
+
+    async def _end(self, program: Program) -> int | None:
+        """Stop *program* and return its exit code, ``None`` where nothing of it was started."""
+        child = self._children.get(program)
+        return None if child is None else await child.stop()
+
+    async def _remove(self, program: Program) -> None:
+        """Stop *program*, which is to run no more."""
+        await self._end(program)
+        self._children.pop(program, None)
 
     async def _keep(self, program: Program) -> None:
         """Start *program* again whenever it ends; return where it does not stay alive."""
         loop = asyncio.get_running_loop()
         deaths, born = 0, loop.time()
         while True:
-            code = await self._children[program].ended()
+            child = self._children.get(program)
+            how = "is not started" if child is None else f"ended, exit code {await child.ended()}"
             deaths = 1 if loop.time() - born >= QUICK_SECONDS else deaths + 1
             if deaths > MAX_QUICK_DEATHS and not program.is_vital:
                 deaths = MAX_QUICK_DEATHS  # Others do without it; it is tried again and again.
@@ -256,13 +267,12 @@ class Supervisor:
                 _log.error("%s does not stay alive, giving up", program.name)
                 return
             pause = FIRST_PAUSE_SECONDS * 2 ** (deaths - 1)
-            _log.error("%s ended, exit code %d; again in %g s", program.name, code, pause)
+            _log.error("%s %s; again in %g s", program.name, how, pause)
             await asyncio.sleep(pause)
             born = loop.time()
-            child = await self._start(program)
-            if not await child.is_ready():
+            if not await self._start(program):
                 # It ends by itself, or hangs: then it must end.
-                await child.stop()
+                await self._end(program)
 
     async def _watch_certificates(self) -> None:
         """Have renewed certificates taken soon after they were written, until cancelled."""

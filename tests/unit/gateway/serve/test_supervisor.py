@@ -1,7 +1,10 @@
 import asyncio
+import errno
+import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,9 +25,13 @@ def _programs(*kinds: str) -> list[Program]:
 class Run:
     """One run of a supervisor: what it said, and the processes that it started."""
 
-    def __init__(self, *kinds: str) -> None:
+    def __init__(
+        self, *kinds: str, programs: Sequence[Program] = (), renewal: "OneRenewal | None" = None
+    ) -> None:
         self.said: list[str] = []
-        self.supervisor = Supervisor(_programs(*kinds), ready="ready here")
+        self.supervisor = Supervisor(
+            programs or _programs(*kinds), ready="ready here", renewal=renewal
+        )
 
     def until(self, act: Callable[[], object]) -> int:
         """Run until the end; *act* is called once the supervisor said that it is ready."""
@@ -41,6 +48,39 @@ class Run:
 
     def assert_nothing_left(self) -> None:
         assert [group_members(pid) for pid in self.pids] == [[] for _ in self.pids]
+
+
+class OneRenewal:
+    """Wants other programs when it is asked, and knows what became of that."""
+
+    def __init__(self, *programs: Program) -> None:
+        self.programs = programs
+        self.was_accepted: bool | None = None
+
+    async def next_programs(self) -> Sequence[Program]:
+        return self.programs
+
+    def certificates(self) -> tuple[int, ...]:
+        return ()
+
+    def accepted(self) -> None:
+        self.was_accepted = True
+
+    def refused(self) -> None:
+        self.was_accepted = False
+
+
+def _refuse_processes(monkeypatch: pytest.MonkeyPatch, *, after: int) -> None:
+    """Have the system give out no more than so many processes from now on."""
+    start: Callable[..., Awaitable[asyncio.subprocess.Process]] = asyncio.create_subprocess_exec
+    given = itertools.count()
+
+    async def refusing(*arguments: object, **options: object) -> asyncio.subprocess.Process:
+        if next(given) >= after:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return await start(*arguments, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refusing)
 
 
 @pytest.fixture(autouse=True)
@@ -109,4 +149,89 @@ def test_a_child_that_never_answers_stops_the_start(monkeypatch: pytest.MonkeyPa
     run = Run("mute")
     assert run.until(lambda: None) == supervisor.EXIT_FAILED
     assert run.said == []
+    run.assert_nothing_left()
+
+
+def test_a_child_that_ends_before_it_reads_its_order_stops_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gone = Program(name="gone", module="tests.support.no_such_module", order=b"x")
+    run = Run(programs=[gone])
+    assert run.until(lambda: None) == supervisor.EXIT_FAILED
+    assert run.said == []
+    assert "gone did not start, exit code 1" in caplog.text
+
+
+def test_a_first_child_that_the_system_refuses_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run("good", "helper")
+    _refuse_processes(monkeypatch, after=1)
+    assert run.until(lambda: None) == supervisor.EXIT_FAILED
+    assert "1 helper cannot be started" in caplog.text
+    run.assert_nothing_left()
+
+
+@pytest.mark.parametrize("given", [0, 1], ids=["the first", "the second"])
+def test_new_children_that_the_system_refuses_leave_the_old_ones_running(
+    given: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    renewal = OneRenewal(*_programs("helper", "good"))
+    run = Run("good", renewal=renewal)
+    before: list[int] = []
+
+    def renew() -> None:
+        before.extend(run.pids)
+        _refuse_processes(monkeypatch, after=given)
+        _interrupt(signal.SIGHUP)
+        asyncio.get_running_loop().create_task(wait_for_the_answer())
+
+    async def wait_for_the_answer() -> None:
+        async with asyncio.timeout(10):
+            while renewal.was_accepted is None:
+                await asyncio.sleep(0.01)
+        assert run.pids == before
+        assert [len(group_members(pid)) for pid in before] == [1]
+        _interrupt()
+
+    assert run.until(renew) == 0
+    assert renewal.was_accepted is False
+    assert f"{given} {('helper', 'good')[given]} cannot be started" in caplog.text
+    run.assert_nothing_left()
+
+
+def test_a_child_that_must_be_alone_is_tried_again_where_the_system_refuses_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (alone,) = (replace(each, is_alone=True) for each in _programs("good"))
+    renewal = OneRenewal(replace(alone, name="the next"))
+    run = Run(programs=[alone], renewal=renewal)
+    start = asyncio.create_subprocess_exec
+
+    def renew() -> None:
+        _refuse_processes(monkeypatch, after=0)
+        _interrupt(signal.SIGHUP)
+        asyncio.get_running_loop().create_task(give_processes_again())
+
+    async def give_processes_again() -> None:
+        async with asyncio.timeout(10):
+            while "the next is not started; again in" not in caplog.text:
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+            while not run.pids:
+                await asyncio.sleep(0.01)
+        _interrupt()
+
+    assert run.until(renew) == 0
+    run.assert_nothing_left()
+
+
+def test_a_child_that_cannot_be_started_again_is_tried_until_the_gateway_gives_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "MAX_QUICK_DEATHS", 3)
+    run = Run("good", "dies")
+    assert run.until(lambda: _refuse_processes(monkeypatch, after=0)) == supervisor.EXIT_FAILED
+    assert caplog.text.count("1 dies cannot be started") == 3
+    assert "1 dies does not stay alive, giving up" in caplog.text
     run.assert_nothing_left()
