@@ -53,12 +53,7 @@ def answer_failures(app: Flask, parts: Parts) -> None:
         failure = explain(error)
         incident = new_incident()
         if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # The address is left out of the log: its query may hold a code. A refusal is a
-            # decision and says all in one line; anything else is looked for in its trace.
-            trace = None if isinstance(error, LoginRejectedError) else error
-            _LOG.error(
-                "incident %s in %s: %s", incident, request.endpoint, failure.code, exc_info=trace
-            )
+            _log_failure(error, failure, incident)
         counted_out = error if isinstance(error, TooManyRequestsError) else None
         event = _DECISIONS.get(request.endpoint)
         if event is not None and not (counted_out and counted_out.recorded):
@@ -100,6 +95,21 @@ def _failure(code: ErrorCode, detail: str) -> Failure:
     return Failure(code=code, status=status, detail=detail[:_MAX_DETAIL])
 
 
+def _log_failure(error: Exception, failure: Failure, incident: str) -> None:
+    """Log what fails, without the address that was asked for: its query may hold a code."""
+    # A refusal is a decision, and a store that is away is found so by each request: both are said
+    # in one line. Anything else is looked for in its trace.
+    said, trace = failure.code.value, None
+    match error:
+        case StoreUnavailableError():
+            said = f"{said}: {failure.detail}"
+        case LoginRejectedError():
+            pass
+        case _:
+            trace = error
+    _LOG.error("incident %s in %s: %s", incident, request.endpoint, said, exc_info=trace)
+
+
 def _record_refusal(parts: Parts, event: str, failure: Failure, incident: str) -> None:
     try:
         parts.audit.record(
@@ -112,9 +122,9 @@ def _record_refusal(parts: Parts, event: str, failure: Failure, incident: str) -
             # Digests of what was handed in, by which it is known again should it turn up.
             **g.get("evidence", {}),
         )
-    except StoreUnavailableError:
+    except StoreUnavailableError as exc:
         # It is refused all the same; that it could not be recorded stands in the log.
-        _LOG.exception("incident %s could not be recorded", incident)
+        _LOG.error("incident %s could not be recorded: %s", incident, exc)
 
 
 def _wants_page() -> bool:

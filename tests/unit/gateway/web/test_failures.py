@@ -121,13 +121,32 @@ def test_defect_shows_a_number_alone_and_logs_the_trace_without_the_query(
     assert code not in caplog.text
 
 
+def test_a_store_that_is_away_is_one_line_in_the_log(
+    gateway: FakedGateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("gateway.db: busy")
+
+    monkeypatch.setattr(gateway.challenges, "redeem", away)
+    answer = gateway.browser().open(f"/_cps/callback?code={'A' * 43}")
+    assert answer.status_code == 503
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is None
+    assert record.getMessage().endswith("in login.callback: store_unavailable: gateway.db: busy")
+
+
 def test_refusal_that_cannot_be_recorded_is_still_a_refusal(
     gateway: FakedGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.audit.failure = StoreUnavailableError("disk full")
     answer = gateway.claim("A" * 22)
     assert answer.status_code == 404
-    assert answer.get_json()["ref"] in caplog.text
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert record.getMessage() == (
+        f"incident {answer.get_json()['ref']} could not be recorded: disk full"
+    )
 
 
 def test_refusals_of_a_person_are_not_logged_as_errors(
