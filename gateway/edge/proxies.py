@@ -12,14 +12,13 @@ from typing import Literal
 from aiohttp import web
 
 from gateway.edge.headers import values_of
-from gateway.edge.peer import address_text
+from gateway.edge.peer import Address, address_text, read_address
 
 MAX_HOPS = 20
 """Longest list that is read; no site has so many proxies."""
 
 ProxyField = Literal["X-Forwarded-For", "Forwarded"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of HTTP
 _QUOTED = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*"'
@@ -56,21 +55,22 @@ def client_of(
     """
     try:
         address = ipaddress.ip_address(remote)
-        if not _is_trusted(address, trusted) or not values:
+        if not is_trusted(address, trusted) or not values:
             return address_text(address)
         nodes = [*_nodes(", ".join(values), field)]
         if len(nodes) > MAX_HOPS:
             return ""
         for node in reversed(nodes):
             address = _address_of(node, field)
-            if not _is_trusted(address, trusted):
+            if not is_trusted(address, trusted):
                 break
         return address_text(address)
     except ValueError:
         return ""
 
 
-def _is_trusted(address: _Address, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
+    """Return whether *address* is in one of these networks."""
     mapped = getattr(address, "ipv4_mapped", None)
     return any((mapped or address) in network for network in trusted)
 
@@ -96,17 +96,14 @@ def _nodes(value: str, field: ProxyField) -> Iterator[str]:
         place = element.end()
 
 
-def _address_of(node: str, field: ProxyField) -> _Address:
+def _address_of(node: str, field: ProxyField) -> Address:
     """Return the address that *node* is.
 
     :raises ValueError: for a name, or anything else.
     """
-    if "%" in node:
-        # Behind it anything may stand that is no address.
-        raise ValueError("an address with a zone")
     if field == "X-Forwarded-For":
-        return ipaddress.ip_address(node)
+        return read_address(node)
     match = _NODE.fullmatch(node[1:-1] if node.startswith('"') else node)
     if match is None:
         raise ValueError("no address")
-    return ipaddress.ip_address(match[1] or match[2])
+    return read_address(match[1] or match[2])
