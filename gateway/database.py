@@ -15,7 +15,7 @@ from gateway.errors import ConfigurationError, StoreUnavailableError
 
 BUSY_SECONDS = 5
 """How long a statement waits for the lock of another process before it fails."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
 
 _RETRY_SECONDS = 0.01
@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Times are microseconds since 1970, so that what is read equals what was written. An id that only
 # rises (AUTOINCREMENT) is both the age of a row and a cursor over the rows. A lease has no session
-# until the browser is back.
+# until the browser is back. A login without pre_hash was begun by an agent and is in no browser.
 _SCHEMA = (
     """CREATE TABLE targets (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,7 +36,7 @@ _SCHEMA = (
         rid TEXT NOT NULL UNIQUE,
         state TEXT NOT NULL,
         nonce BLOB,
-        pre_hash BLOB NOT NULL,
+        pre_hash BLOB,
         target TEXT NOT NULL,
         agent_key TEXT,
         identity TEXT,

@@ -1,6 +1,6 @@
 """A challenge: one login attempt, from the page that offers it to the code that ends it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, unique
 from typing import Protocol
@@ -19,6 +19,8 @@ class ChallengeState(StrEnum):
     TAKEN = "taken"
     """The token arrived: whatever the outcome, no second token is looked at."""
     VERIFIED = "verified"
+    OFFERED = "offered"
+    """Begun by an agent, and now in a browser whose person is asked whether to go on."""
     USED = "used"
     FAILED = "failed"
 
@@ -59,8 +61,22 @@ class CompletedLogin:
     """The lease that the session is to have."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A login that an agent began, as it is put to the person in front of a browser."""
+
+    rid: str
+    identity: VerifiedIdentity
+    answer_code: str = field(repr=False)
+    """Goes with the answer; good once, in this browser."""
+
+
 class ChallengeStore(Protocol):
     """Login attempts; each change of state is one atomic step, whoever else tries it at once.
+
+    A browser begins an attempt (:meth:`create`, :meth:`claim`, :meth:`redeem`), or an agent does
+    (:meth:`begin`, :meth:`offer`, :meth:`settle`). What lies between is the same for both; neither
+    kind can take a step of the other.
 
     Every method raises :class:`gateway.errors.StoreUnavailableError` where the store is away, and
     refuses with :class:`gateway.errors.LoginRejectedError`.
@@ -75,6 +91,9 @@ class ChallengeStore(Protocol):
         :param target_id: from :meth:`keep_target`; unknown or ``None`` leads to ``/``.
         :param pre_hash: SHA-256 of the cookie's 32 bytes.
         """
+
+    def begin(self, agent_key: AgentKey, *, now: datetime) -> Challenge:
+        """Return a new challenge that *agent_key* began, ``claimed`` by it and in no browser."""
 
     def knows_browser(self, pre_hash: bytes, *, now: datetime) -> bool:
         """Return whether a living challenge is bound to *pre_hash*: the cookie may serve again."""
@@ -115,14 +134,31 @@ class ChallengeStore(Protocol):
     ) -> str:
         """Move ``taken`` to ``verified`` and return the one-time code, of which a hash is kept.
 
-        :param lease: what :meth:`redeem` is to give to the session.
+        :param lease: what :meth:`redeem` or :meth:`settle` is to give to the session.
         :raises LoginRejectedError: RID_EXPIRED or RID_USED.
         """
 
     def redeem(self, code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
         """Move ``verified`` to ``used`` for the right code in the right browser, once.
 
-        A right code with a wrong or missing cookie moves to ``failed``: it was seen elsewhere.
+        A right code with a wrong or missing cookie moves to ``failed``: it was seen elsewhere. So
+        does that of an attempt that an agent began, which is in no browser.
+
+        :raises LoginRejectedError: CODE_INVALID, COOKIE_MISSING or BROWSER_MISMATCH.
+        """
+
+    def offer(self, code: str, pre_hash: bytes, *, now: datetime) -> Offer:
+        """Move ``verified``, begun by an agent, to ``offered`` in the browser of *pre_hash*, once.
+
+        The code of an attempt that a browser began moves it to ``failed``: it was seen elsewhere.
+
+        :raises LoginRejectedError: CODE_INVALID.
+        """
+
+    def settle(self, answer_code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
+        """Move ``offered`` to ``used``, once, for the answer of the person, whichever it is.
+
+        The right answer code with a wrong or missing cookie moves to ``failed``.
 
         :raises LoginRejectedError: CODE_INVALID, COOKIE_MISSING or BROWSER_MISMATCH.
         """

@@ -1,20 +1,21 @@
 """Login attempts in the SQLite database: each step once, whichever process takes it."""
 
 import hmac
-import secrets
 import sqlite3
 from datetime import datetime, timedelta
 
 from cps.authtoken.codes import ErrorCode
-from cps.authtoken.encoding import b64url_encode
-from cps.authtoken.frame import NONCE_BYTES, RID_BYTES
 from cps.authtoken.jwk import AgentKey
 from gateway.database import Database, from_micros, to_micros
 from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
 from gateway.login.attempt import (
+    ANSWER_SECONDS,
     KEEP_SECONDS,
+    code_ends,
     code_hash,
+    code_of_a_browser,
+    new_challenge,
     new_code,
     new_target_id,
     step_refusal,
@@ -22,7 +23,7 @@ from gateway.login.attempt import (
     unknown_code,
     wrong_browser,
 )
-from gateway.login.challenge import Challenge, ChallengeState, CompletedLogin, Nonce
+from gateway.login.challenge import Challenge, ChallengeState, CompletedLogin, Nonce, Offer
 from gateway.login.target import HOME, same_origin_target
 from gateway.session.limits import CLOCK_STEP
 from gateway.session.record import (
@@ -33,7 +34,7 @@ from gateway.session.record import (
 )
 from gateway.settings import LoginSettings
 
-_UNFINISHED = "('new', 'claimed', 'taken', 'verified')"
+_UNFINISHED = "('new', 'claimed', 'taken', 'verified', 'offered')"
 _WIPE = (
     "UPDATE challenges SET nonce = NULL, agent_key = NULL, identity = NULL, code_hash = NULL,"
     " lease = NULL WHERE rid = ?"
@@ -47,8 +48,9 @@ class SQLiteChallengeStore:
     try it at once one sees a row come back. What a later step does not need is wiped in the same
     transaction.
 
-    Taking, redeeming and failing are on the disk before they count: what was used or refused stays
-    so after a power failure. The other steps only lose a login that must then begin again.
+    Taking, redeeming, offering and failing are on the disk before they count: what was used or
+    refused stays so after a power failure. The other steps only lose a login that must then begin
+    again.
     """
 
     def __init__(self, database: Database, settings: LoginSettings) -> None:
@@ -68,37 +70,13 @@ class SQLiteChallengeStore:
         return name
 
     def create(self, *, target_id: str | None, pre_hash: bytes, now: datetime) -> Challenge:
-        challenge = Challenge(
-            rid=b64url_encode(secrets.token_bytes(RID_BYTES)),
-            nonce=Nonce(secrets.token_bytes(NONCE_BYTES)),
-            target=self._target(target_id, now),
-            agent_key=None,
-            expires_at=now + timedelta(seconds=self._settings.challenge_seconds),
-        )
-        with self._database.transaction(durable=False) as connection:
-            added = connection.execute(
-                "INSERT INTO challenges"
-                " (rid, state, nonce, pre_hash, target, created_at, expires_at)"
-                " VALUES (?, 'new', ?, ?, ?, ?, ?)",
-                (
-                    challenge.rid,
-                    bytes(challenge.nonce),
-                    pre_hash,
-                    challenge.target,
-                    to_micros(now),
-                    to_micros(challenge.expires_at),
-                ),
-            )
-            connection.execute(
-                "DELETE FROM challenges WHERE id <= ? OR expires_at <= ?",
-                (
-                    _last_id(added) - self._settings.challenges,
-                    to_micros(now - timedelta(seconds=KEEP_SECONDS)),
-                ),
-            )
-            connection.execute(
-                "DELETE FROM targets WHERE kept_at <= ?", (to_micros(self._oldest_target(now)),)
-            )
+        challenge = new_challenge(self._target(target_id, now), None, self._settings, now=now)
+        self._add(challenge, ChallengeState.NEW, pre_hash, now)
+        return challenge
+
+    def begin(self, agent_key: AgentKey, *, now: datetime) -> Challenge:
+        challenge = new_challenge(HOME, agent_key, self._settings, now=now)
+        self._add(challenge, ChallengeState.CLAIMED, None, now)
         return challenge
 
     def knows_browser(self, pre_hash: bytes, *, now: datetime) -> bool:
@@ -175,13 +153,13 @@ class SQLiteChallengeStore:
         code, hashed = new_code()
         rows = self._database.execute(
             "UPDATE challenges SET state = 'verified', identity = ?, code_hash = ?,"
-            " code_expires_at = ?, lease = ?"
+            " code_expires_at = CASE WHEN pre_hash IS NULL THEN ? ELSE ? END, lease = ?"
             " WHERE rid = ? AND state = 'taken' AND expires_at > ? AND created_at <= ?"
             " RETURNING rid",
             (
                 identity_to_text(identity),
                 hashed,
-                to_micros(now + timedelta(seconds=self._settings.code_seconds)),
+                *(to_micros(end) for end in code_ends(self._settings, now=now)),
                 lease,
                 rid,
                 *_times(now),
@@ -193,14 +171,100 @@ class SQLiteChallengeStore:
         return code
 
     def redeem(self, code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
+        return self._use(code, ChallengeState.VERIFIED, pre_hash, now)
+
+    def offer(self, code: str, pre_hash: bytes, *, now: datetime) -> Offer:
+        answer_code, hashed = new_code()
+        with self._database.transaction() as connection:
+            rows: list[sqlite3.Row] = connection.execute(
+                "UPDATE challenges"
+                " SET state = CASE WHEN pre_hash IS NULL THEN 'offered' ELSE 'failed' END,"
+                " pre_hash = ifnull(pre_hash, ?), code_hash = ?, code_expires_at = ?"
+                " WHERE code_hash = ? AND state = 'verified' AND code_expires_at > ?"
+                " AND created_at <= ? RETURNING *",
+                (
+                    pre_hash,
+                    hashed,
+                    to_micros(now + timedelta(seconds=ANSWER_SECONDS)),
+                    code_hash(code),
+                    *_times(now),
+                ),
+            ).fetchall()
+            for row in rows:
+                if row["state"] == ChallengeState.FAILED:
+                    connection.execute(_WIPE, (row["rid"],))
+        # Refused only here, after the commit: raising inside would undo the step.
+        if not rows:
+            raise unknown_code()
+        login = rows[0]
+        if login["state"] != ChallengeState.OFFERED:
+            raise code_of_a_browser(login["rid"])
+        return Offer(
+            rid=login["rid"],
+            identity=identity_from_text(login["identity"]),
+            answer_code=answer_code,
+        )
+
+    def settle(self, answer_code: str, pre_hash: bytes | None, *, now: datetime) -> CompletedLogin:
+        return self._use(answer_code, ChallengeState.OFFERED, pre_hash, now)
+
+    def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:
+        row = self._row(rid)
+        bound = row["pre_hash"]
+        if bound is None or not hmac.compare_digest(bound, pre_hash):
+            raise LoginRejectedError(ErrorCode.BROWSER_MISMATCH, f"state of {rid} asked")
+        state = ChallengeState(row["state"])
+        if state in (ChallengeState.USED, ChallengeState.FAILED):
+            return state
+        has_code = state in (ChallengeState.VERIFIED, ChallengeState.OFFERED)
+        ends = row["code_expires_at"] if has_code else row["expires_at"]
+        if ends <= to_micros(now):
+            raise LoginRejectedError(ErrorCode.RID_EXPIRED, f"{rid} ended {state}")
+        return state
+
+    def _add(
+        self, challenge: Challenge, state: ChallengeState, pre_hash: bytes | None, now: datetime
+    ) -> None:
+        key = challenge.agent_key
+        with self._database.transaction(durable=False) as connection:
+            added = connection.execute(
+                "INSERT INTO challenges"
+                " (rid, state, nonce, agent_key, pre_hash, target, created_at, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    challenge.rid,
+                    state,
+                    bytes(challenge.nonce),
+                    None if key is None else agent_key_to_text(key),
+                    pre_hash,
+                    challenge.target,
+                    to_micros(now),
+                    to_micros(challenge.expires_at),
+                ),
+            )
+            connection.execute(
+                "DELETE FROM challenges WHERE id <= ? OR expires_at <= ?",
+                (
+                    _last_id(added) - self._settings.challenges,
+                    to_micros(now - timedelta(seconds=KEEP_SECONDS)),
+                ),
+            )
+            connection.execute(
+                "DELETE FROM targets WHERE kept_at <= ?", (to_micros(self._oldest_target(now)),)
+            )
+
+    def _use(
+        self, code: str, held: ChallengeState, pre_hash: bytes | None, now: datetime
+    ) -> CompletedLogin:
+        """Move *held* to ``used`` in the right browser and to ``failed`` in any other, once."""
         hashed = code_hash(code)
         with self._database.transaction() as connection:
             rows: list[sqlite3.Row] = connection.execute(
                 "UPDATE challenges"
                 " SET state = CASE WHEN pre_hash = ? THEN 'used' ELSE 'failed' END"
-                " WHERE code_hash = ? AND state = 'verified' AND code_expires_at > ?"
+                " WHERE code_hash = ? AND state = ? AND code_expires_at > ?"
                 " AND created_at <= ? RETURNING *",
-                (pre_hash, hashed, *_times(now)),
+                (pre_hash, hashed, held, *_times(now)),
             ).fetchall()
             for row in rows:
                 connection.execute(_WIPE, (row["rid"],))
@@ -216,18 +280,6 @@ class SQLiteChallengeStore:
             target=login["target"],
             lease=login["lease"],
         )
-
-    def state(self, rid: str, pre_hash: bytes, *, now: datetime) -> ChallengeState:
-        row = self._row(rid)
-        if not hmac.compare_digest(row["pre_hash"], pre_hash):
-            raise LoginRejectedError(ErrorCode.BROWSER_MISMATCH, f"state of {rid} asked")
-        state = ChallengeState(row["state"])
-        if state in (ChallengeState.USED, ChallengeState.FAILED):
-            return state
-        ends = row["code_expires_at"] if state is ChallengeState.VERIFIED else row["expires_at"]
-        if ends <= to_micros(now):
-            raise LoginRejectedError(ErrorCode.RID_EXPIRED, f"{rid} ended {state}")
-        return state
 
     def _target(self, target_id: str | None, now: datetime) -> str:
         if target_id is None:

@@ -14,6 +14,7 @@ from cps.authtoken.encoding import b64url_decode, b64url_encode
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import require_rid
 from gateway.errors import LoginRejectedError
+from gateway.login.attempt import ANSWER_SECONDS, START_CODE_SECONDS
 from gateway.login.challenge import ChallengeState, ChallengeStore
 from gateway.settings import LoginSettings, SessionSettings
 from tests.support.logins import DOCTOR, MOMENT, agent_key
@@ -75,6 +76,20 @@ def failed(store: ChallengeStore) -> str:
     rid = claimed(store)
     store.fail(rid)
     return rid
+
+
+def begun(store: ChallengeStore) -> str:
+    return store.begin(KEY, now=MOMENT).rid
+
+
+def start_code(store: ChallengeStore) -> str:
+    rid = begun(store)
+    store.take(rid, now=MOMENT)
+    return store.complete(rid, DOCTOR, now=MOMENT)
+
+
+def answer_code(store: ChallengeStore) -> str:
+    return store.offer(start_code(store), BROWSER, now=MOMENT).answer_code
 
 
 def refusal(ask: Callable[[], object]) -> ErrorCode:
@@ -435,6 +450,164 @@ def test_a_page_of_another_origin_is_not_kept(store: ChallengeStore) -> None:
     assert store.create(target_id=target_id, pre_hash=BROWSER, now=MOMENT).target == "/"
 
 
+def test_an_agents_login_goes_through_its_states(store: ChallengeStore) -> None:
+    challenge = store.begin(KEY, now=MOMENT)
+    rid = challenge.rid
+    assert require_rid(rid) == rid
+    assert (len(challenge.nonce), challenge.agent_key, challenge.target) == (32, KEY, "/")
+    assert challenge.expires_at == at(180)
+    assert store.claimant(rid) == KEY
+    assert store.take(rid, now=at(1)) == challenge
+
+    code = store.complete(rid, DOCTOR, lease=LEASE, now=at(2))
+    assert not store.knows_browser(BROWSER, now=at(2))
+    offer = store.offer(code, BROWSER, now=at(3))
+    assert (offer.rid, offer.identity) == (rid, DOCTOR)
+    assert len(b64url_decode(offer.answer_code)) == 32
+    assert offer.answer_code != code
+    assert offer.answer_code not in repr(offer)
+    assert store.state(rid, BROWSER, now=at(3)) is ChallengeState.OFFERED
+    assert store.knows_browser(BROWSER, now=at(3))
+
+    login = store.settle(offer.answer_code, BROWSER, now=at(4))
+    assert (login.identity, login.agent_key, login.target) == (DOCTOR, KEY, "/")
+    assert login.lease == LEASE
+    assert store.state(rid, BROWSER, now=at(4)) is ChallengeState.USED
+    assert not store.knows_browser(BROWSER, now=at(4))
+
+
+def test_nobody_else_claims_what_an_agent_began(store: ChallengeStore) -> None:
+    rid = begun(store)
+    other = AgentKey.of(ec.generate_private_key(ec.SECP256R1()).public_key())
+    for key in (other, KEY):
+        assert refusal(partial(store.claim, rid, key, now=MOMENT)) is ErrorCode.RID_USED
+    assert store.claimant(rid) == KEY
+
+
+@pytest.mark.parametrize("browser", [BROWSER, b""], ids=["a browser", "no cookie"])
+def test_no_browser_is_told_of_a_login_that_is_in_none(
+    store: ChallengeStore, browser: bytes
+) -> None:
+    rid = begun(store)
+    assert refusal(lambda: store.state(rid, browser, now=MOMENT)) is ErrorCode.BROWSER_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("browser", "reason"),
+    [
+        pytest.param(BROWSER, ErrorCode.BROWSER_MISMATCH, id="a browser"),
+        pytest.param(None, ErrorCode.COOKIE_MISSING, id="no cookie"),
+        pytest.param(b"", ErrorCode.BROWSER_MISMATCH, id="empty"),
+    ],
+)
+def test_an_agents_code_opens_nothing_at_a_browsers_callback(
+    store: ChallengeStore, browser: bytes | None, reason: ErrorCode
+) -> None:
+    code = start_code(store)
+    assert refusal(lambda: store.redeem(code, browser, now=MOMENT)) is reason
+    # Nor anywhere else any more.
+    assert refusal(lambda: store.offer(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+def test_a_browsers_code_is_not_offered_and_is_burnt(store: ChallengeStore) -> None:
+    rid = taken(store)
+    code = store.complete(rid, DOCTOR, now=MOMENT)
+    for browser in (OTHER_BROWSER, BROWSER):
+        assert refusal(partial(store.offer, code, browser, now=MOMENT)) is ErrorCode.CODE_INVALID
+    assert store.state(rid, BROWSER, now=MOMENT) is ChallengeState.FAILED
+    assert refusal(lambda: store.redeem(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+@pytest.mark.parametrize("step", ["offer", "redeem", "settle"])
+def test_codes_of_one_step_are_not_those_of_another(store: ChallengeStore, step: str) -> None:
+    rid = taken(store)
+    codes = {
+        "offer": start_code(store),
+        "redeem": store.complete(rid, DOCTOR, now=MOMENT),
+        "settle": answer_code(store),
+    }
+    for name, code in codes.items():
+        if name != step:
+            refusal(partial(getattr(store, step), code, OTHER_BROWSER, now=MOMENT))
+
+
+def test_an_agents_code_is_offered_once(store: ChallengeStore) -> None:
+    code = start_code(store)
+    offer = store.offer(code, BROWSER, now=MOMENT)
+    for browser in (BROWSER, OTHER_BROWSER):
+        assert refusal(partial(store.offer, code, browser, now=MOMENT)) is ErrorCode.CODE_INVALID
+    # That somebody tried it again takes nothing from who was first.
+    assert store.settle(offer.answer_code, BROWSER, now=MOMENT).identity == DOCTOR
+
+
+def test_an_answer_counts_once(store: ChallengeStore) -> None:
+    code = answer_code(store)
+    store.settle(code, BROWSER, now=MOMENT)
+    assert refusal(lambda: store.settle(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("browser", "reason"),
+    [
+        pytest.param(OTHER_BROWSER, ErrorCode.BROWSER_MISMATCH, id="another browser"),
+        pytest.param(None, ErrorCode.COOKIE_MISSING, id="no cookie"),
+        pytest.param(b"", ErrorCode.BROWSER_MISMATCH, id="empty"),
+    ],
+)
+def test_an_answer_of_another_browser_ends_the_attempt(
+    store: ChallengeStore, browser: bytes | None, reason: ErrorCode
+) -> None:
+    code = answer_code(store)
+    assert refusal(lambda: store.settle(code, browser, now=MOMENT)) is reason
+    assert refusal(lambda: store.settle(code, BROWSER, now=MOMENT)) is ErrorCode.CODE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("prepare", "step", "seconds"),
+    [
+        pytest.param(start_code, "offer", START_CODE_SECONDS, id="code"),
+        pytest.param(start_code, "offer", -61, id="code, clock far back"),
+        pytest.param(answer_code, "settle", ANSWER_SECONDS, id="answer"),
+        pytest.param(answer_code, "settle", -61, id="answer, clock far back"),
+    ],
+)
+def test_an_agents_login_has_its_times(
+    store: ChallengeStore, prepare: Callable[[ChallengeStore], str], step: str, seconds: int
+) -> None:
+    code = prepare(store)
+    late = partial(getattr(store, step), code, BROWSER, now=at(seconds))
+    assert refusal(late) is ErrorCode.CODE_INVALID
+
+
+def test_the_times_of_an_agents_login_are_long_enough(store: ChallengeStore) -> None:
+    offer = store.offer(start_code(store), BROWSER, now=at(START_CODE_SECONDS - 1))
+    assert store.state(offer.rid, BROWSER, now=at(50)) is ChallengeState.OFFERED
+    late = at(START_CODE_SECONDS + ANSWER_SECONDS - 2)
+    assert store.settle(offer.answer_code, BROWSER, now=late).identity == DOCTOR
+
+
+def test_settings_may_shorten_an_agents_code(store_place: StorePlace) -> None:
+    settings = LoginSettings(code_seconds=START_CODE_SECONDS - 5)
+    with store_place.opened(settings, SessionSettings()) as stores:
+        code = start_code(stores.challenges)
+        late = partial(stores.challenges.offer, code, BROWSER, now=at(START_CODE_SECONDS - 5))
+        assert refusal(late) is ErrorCode.CODE_INVALID
+
+
+def test_an_offer_can_fail(store: ChallengeStore) -> None:
+    offer = store.offer(start_code(store), BROWSER, now=MOMENT)
+    store.fail(offer.rid, ErrorCode.INTERNAL)
+    answer = partial(store.settle, offer.answer_code, BROWSER, now=MOMENT)
+    assert refusal(answer) is ErrorCode.CODE_INVALID
+    assert not store.knows_browser(BROWSER, now=MOMENT)
+
+
+def test_an_agent_gives_up_what_it_began(store: ChallengeStore) -> None:
+    rid = begun(store)
+    store.abort(rid, KEY, ErrorCode.PIN_CANCELLED, now=at(1))
+    assert refusal(lambda: store.take(rid, now=at(1))) is ErrorCode.RID_USED
+
+
 ROUNDS = 40
 
 
@@ -458,6 +631,8 @@ def _race(place: StorePlace, step: str, subjects: list[str], together: Barrier) 
             ),
             "complete": lambda rid: store.complete(rid, DOCTOR, now=MOMENT),
             "redeem": lambda code: store.redeem(code, BROWSER, now=MOMENT),
+            "offer": lambda code: store.offer(code, BROWSER, now=MOMENT),
+            "settle": lambda code: store.settle(code, BROWSER, now=MOMENT),
         }
         for subject in subjects:
             together.wait(30)
@@ -473,6 +648,8 @@ def _race(place: StorePlace, step: str, subjects: list[str], together: Barrier) 
         pytest.param("abort", claimed, id="abort"),
         pytest.param("complete", taken, id="complete"),
         pytest.param("redeem", lambda s: s.complete(taken(s), DOCTOR, now=MOMENT), id="redeem"),
+        pytest.param("offer", start_code, id="offer"),
+        pytest.param("settle", answer_code, id="settle"),
     ],
 )
 def test_of_two_processes_one_wins_each_step(
