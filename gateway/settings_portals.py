@@ -216,11 +216,11 @@ def _without_repetition(
 def _contradictions(portals: Sequence[Settings]) -> Iterator[tuple[str, str]]:
     """Name each pair of settings, good for one portal alone, that two cannot have."""
     common = portals[0]
-    if common.edge.engine != "embedded":
-        yield (
-            "edge.engine",
-            f'several portals want "embedded"; with "{common.edge.engine}" run a gateway for each',
+    if common.edge.engine == "external":
+        reason = (
+            'several portals want "embedded" or "nginx"; with "external" run a gateway for each'
         )
+        yield "edge.engine", reason
     for key, values in _must_differ(portals).items():
         seen: dict[object, str | None] = {}
         for settings, value in zip(portals, values, strict=True):

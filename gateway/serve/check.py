@@ -17,7 +17,7 @@ from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
 from gateway.journal.places import journal_folder
 from gateway.notify.notifier import ways_of
-from gateway.serve.places import Places
+from gateway.serve.places import Places, for_nginx
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
 from gateway.settings_portals import Portals
@@ -68,7 +68,7 @@ def _tried(portals: Portals, now: datetime) -> tuple[str, TrustStore]:
     with _noted(faults):
         ways_of(settings.notify, settings.portal)
     with _noted(faults):
-        engine = _engine(settings)
+        engine = _engine(portals)
     if engine is None or store is None or faults:
         # nginx finds faults of TLS files again.
         first, *others = {str(fault): fault for fault in faults}.values()
@@ -116,11 +116,12 @@ def _people(rule: PeopleSettings) -> str:
     return "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in given.items())
 
 
-def _engine(settings: Settings) -> str:
+def _engine(portals: Portals) -> str:
     """Return what stands in front of the portal, having tried it out.
 
     :raises ConfigurationError: where nginx is wanted and cannot do it.
     """
+    settings = portals.common
     if settings.edge.engine == "external":
         if settings.edge.proxy_group is not None:
             require_group(settings.edge.proxy_group)
@@ -130,14 +131,12 @@ def _engine(settings: Settings) -> str:
     places = Places.of(settings)
     program = find_program(settings.edge.nginx_program)
     site = site_of(
-        settings,
+        tuple(map(for_nginx, portals.portals)),
         folder=places.nginx,
-        verdict_socket=places.verdict_socket,
-        control_socket=places.control_socket,
         relay_socket=places.relay_socket,
     )
     with TemporaryDirectory(prefix="cps-") as folder:
-        asyncio.run(try_out(program, site, settings, Path(folder)))
+        asyncio.run(try_out(program, site, Path(folder)))
     return f"nginx, {program}"
 
 

@@ -13,7 +13,7 @@ from gateway.edge.embedded import (
     EmbeddedEngine,
     RelayBehindProxy,
 )
-from gateway.edge.engine import Engine
+from gateway.edge.engine import Answers, Engine
 from gateway.edge.forward_auth import ForwardAuthRelay
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.peer import PeerOf, peer_named_by_front, peer_of_connection
@@ -23,7 +23,7 @@ from gateway.edge.relay import Relay, create_relay
 from gateway.edge.tls import PortalCertificates
 from gateway.metrics.model import Metrics
 from gateway.serve.listening import inherited_socket
-from gateway.serve.places import Places
+from gateway.serve.places import Places, for_nginx
 from gateway.serve.process import STORE_SECONDS, run_process
 from gateway.serve.watch import open_watch
 from gateway.settings import Settings
@@ -40,36 +40,27 @@ def main() -> int:
 
 
 def _build(portals: Sequence[Settings]) -> Engine:
-    settings, metrics = portals[0], Metrics()
-    places, engine = Places.of(settings), settings.edge.engine
+    # What all portals share, as one alone has it, stands in the folder of the first.
+    common, metrics = portals[0], Metrics()
+    places, engine = Places.of(common), common.edge.engine
     relays = {each.portal.origin: _relay(each, metrics) for each in portals}
-    if len(portals) > 1:
-        return _engine_of_several(portals, relays)
-    (relay,) = relays.values()
     if engine == "external":
         return RelayBehindProxy(
-            relay,
+            _answers(relays),
             socket=places.relay_socket,
-            group=settings.edge.proxy_group,
-            listen=settings.listen,
-            limits=settings.limits,
+            group=common.edge.proxy_group,
+            listen=common.listen,
+            limits=common.limits,
         )
     if engine == "nginx":
         return NginxEngine(
-            relay,
-            settings=settings,
+            _answers(relays),
+            portals=tuple(map(for_nginx, portals)),
             folder=places.nginx,
-            verdict_socket=places.verdict_socket,
-            control_socket=places.control_socket,
             relay_socket=places.relay_socket,
             listening=inherited_socket(),
         )
-    return EmbeddedEngine(
-        relay,
-        listen=settings.listen,
-        limits=settings.limits,
-        listening=inherited_socket(),
-    )
+    return _embedded(portals, relays)
 
 
 def _peer_of(settings: Settings) -> PeerOf:
@@ -83,14 +74,26 @@ def _peer_of(settings: Settings) -> PeerOf:
     return peer_behind(networks, listen.proxy_field)
 
 
-def _engine_of_several(portals: Sequence[Settings], relays: Mapping[str, Relay]) -> Engine:
+def _answers(
+    relays: Mapping[str, Relay], certificates: PortalCertificates | None = None
+) -> Answers:
+    """Return what answers for all portals.
+
+    :param certificates: what browsers see of several, where they see it of this process.
+    """
+    if len(relays) > 1:
+        return PortalRelays(relays, certificates)
+    (relay,) = relays.values()
+    return relay
+
+
+def _embedded(portals: Sequence[Settings], relays: Mapping[str, Relay]) -> Engine:
     """Return what takes the requests for all *portals*, which share address and limits."""
-    common = portals[0]
-    listens = {each.portal.origin: each.listen for each in portals}
-    has_tls = common.listen.tls_certificate is not None
-    certificates = PortalCertificates(listens) if has_tls else None
+    common, certificates = portals[0], None
+    if len(portals) > 1 and common.listen.tls_certificate is not None:
+        certificates = PortalCertificates({each.portal.origin: each.listen for each in portals})
     return EmbeddedEngine(
-        PortalRelays(relays, certificates),
+        _answers(relays, certificates),
         listen=common.listen,
         limits=common.limits,
         listening=inherited_socket(),

@@ -138,8 +138,13 @@ def _programs(ordered: Portals, listening: Sequence[int]) -> Iterator[Program]:
             is_vital=is_vital,
         )
     if common.edge.engine != "embedded":
-        order = write_order((common,))
-        yield Program(name="verdict", module="gateway.serve.verdict", order=order)
+        for settings in ordered.portals:
+            yield Program(
+                name=_name("verdict", settings, ordered),
+                module="gateway.serve.verdict",
+                order=write_order((settings,)),
+                is_vital=is_vital,
+            )
     for number in range(1, edge_count(common) + 1):
         yield Program(
             name="edge" if number == 1 else f"edge {number}",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from gateway.edge.nginx.site import VERDICTS_FOLDER, Placed
 from gateway.settings import Settings
 
 
@@ -24,6 +25,8 @@ class Places:
     """Folder in which the processes count together."""
     nginx: Path
     """Folder of what nginx writes."""
+    verdicts: Path
+    """Folder of the verdicts that nginx keeps."""
     lock: Path
     """Held by the one supervisor that uses the runtime folder."""
 
@@ -39,5 +42,17 @@ class Places:
             monitor_socket=settings.runtime_dir / "monitor.sock",
             metrics=settings.runtime_dir / "metrics",
             nginx=settings.runtime_dir / "nginx",
+            verdicts=settings.runtime_dir / "nginx" / VERDICTS_FOLDER,
             lock=settings.runtime_dir / "gateway.lock",
         )
+
+
+def for_nginx(settings: Settings) -> Placed:
+    """Return where nginx finds the processes of a portal."""
+    places = Places.of(settings)
+    return Placed(
+        settings=settings,
+        verdict_socket=places.verdict_socket,
+        control_socket=places.control_socket,
+        verdicts=places.verdicts,
+    )

@@ -1,4 +1,4 @@
-"""The process that tells nginx who may pass."""
+"""The process that tells nginx who may pass to one portal."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from gateway.assertion import AssertionSigner
 from gateway.clock import system_clock
 from gateway.edge.book import SessionBook
-from gateway.edge.nginx.config import VERDICTS_FOLDER
 from gateway.edge.verdict import Verdicts, VerdictServer
 from gateway.edge.verdict_cache import VerdictCache
 from gateway.serve.places import Places
@@ -39,7 +38,7 @@ def _build(portals: Sequence[Settings]) -> Service:
     cache = None
     if seconds:
         host = urlsplit(settings.portal.origin).netloc
-        cache = VerdictCache(places.nginx / VERDICTS_FOLDER, host=host, seconds=seconds)
+        cache = VerdictCache(places.verdicts, host=host, seconds=seconds)
     return VerdictServer(
         book,
         Verdicts(book, signer, system_clock, cache),

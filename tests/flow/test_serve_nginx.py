@@ -146,7 +146,7 @@ def test_what_it_writes_is_closed_to_others(gateway: Gateway) -> None:
     assert stat.S_IMODE(nginx.stat().st_mode) == 0o700
     for name in ("control.sock", "verdict.sock", "relay.sock", "nginx/nginx.conf"):
         assert stat.S_IMODE((gateway.state / name).stat().st_mode) & 0o077 == 0, name
-    assert not (nginx / "trial").exists()
+    assert not (nginx / "try").exists()
 
 
 @pytest.mark.parametrize("name", ["verdict", "edge", "control plane"])

@@ -14,8 +14,8 @@ import uvloop
 
 from gateway.clock import Clock, system_clock
 from gateway.edge.book import SessionBook
-from gateway.edge.nginx.config import VERDICTS_FOLDER
 from gateway.edge.nginx.engine import NginxEngine
+from gateway.edge.nginx.site import VERDICTS_FOLDER, Placed
 from gateway.edge.peer import peer_named_by_front
 from gateway.edge.relay import Signer, create_relay
 from gateway.edge.verdict import Verdicts, VerdictServer
@@ -99,10 +99,15 @@ def running_nginx(
         )
         engine = NginxEngine(
             relay,
-            settings=settings,
+            portals=[
+                Placed(
+                    settings=settings,
+                    verdict_socket=folder / "verdict.sock",
+                    control_socket=control_socket,
+                    verdicts=folder / "nginx" / VERDICTS_FOLDER,
+                )
+            ],
             folder=folder / "nginx",
-            verdict_socket=folder / "verdict.sock",
-            control_socket=control_socket,
             relay_socket=folder / "relay.sock",
         )
         parts = (server, engine) if has_verdicts else (engine,)

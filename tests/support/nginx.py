@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.program import find_program
+from gateway.edge.nginx.site import Behind, Site
 from gateway.errors import ConfigurationError
+from gateway.settings import Settings
 
 
 @cache
@@ -29,21 +30,31 @@ def nginx_program() -> Path:
 needs_nginx = pytest.mark.skipif(isinstance(_found(), str), reason=f"nginx: {_found()}")
 
 
-def site(folder: Path, **changes: object) -> Site:
-    """Return a site whose sockets are in *folder* and that listens there."""
+def behind(settings: Settings, folder: Path, **changes: object) -> Behind:
+    """Return a portal whose sockets are in *folder*."""
     values: dict[str, object] = {
-        "folder": folder,
-        "listen": (f"unix:{folder / 'listen'}",),
+        "settings": settings,
         "tls": None,
         "portal": "127.0.0.1:9",
         "portal_tls": None,
         "authorities": None,
         "verdict_socket": folder / "verdict.sock",
         "control_socket": folder / "control.sock",
-        "client_field": "X-CPS-Client",
-        "relay_socket": folder / "relay.sock",
-        "connections": 256,
-        "refusal_log": "/dev/stdout",
-        "user": "root" if Path("/proc/self").stat().st_uid == 0 else None,
+        "verdicts": folder / "verdicts",
     }
-    return Site(**{**values, **changes})  # type: ignore[arg-type]  # the names are checked at run time
+    return Behind(**{**values, **changes})  # type: ignore[arg-type]  # the names are checked at run time
+
+
+def site(folder: Path, *portals: Behind) -> Site:
+    """Return a site whose relay is asked in *folder*, and that listens there."""
+    return Site(
+        folder=folder,
+        listen=(f"unix:{folder / 'listen'}",),
+        portals=portals,
+        refuses_handshakes=True,
+        client_field="X-CPS-Client",
+        relay_socket=folder / "relay.sock",
+        connections=256,
+        user="root" if Path("/proc/self").stat().st_uid == 0 else None,
+        refusal_log="/dev/stdout",
+    )

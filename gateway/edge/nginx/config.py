@@ -1,14 +1,12 @@
 """The configuration of nginx, written from the settings into one template."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from gateway.edge.forward import IDLE_CONNECTION_SECONDS, STALL_SECONDS
 from gateway.edge.nginx.fields import passed_fields, variable_of
 from gateway.edge.nginx.notices import notice_locations, notice_texts, quoted
+from gateway.edge.nginx.site import Behind, Site
 from gateway.edge.pages import CHALLENGE, OwnPages
 from gateway.edge.relay import CONTROL_BODY_SECONDS, MAX_CONTROL_BODY, METHODS
 from gateway.edge.templates import fill
@@ -22,8 +20,6 @@ from gateway.edge.verdict import (
 )
 from gateway.edge.verdict_cache import LEVELS, MAX_OPEN_FILES, cache_key
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
-from gateway.settings import PortalSettings, Settings
-from gateway.settings_guard import RouteSettings
 
 HEADER_SECONDS = 15
 """Time for a request's head."""
@@ -33,7 +29,6 @@ IDLE_SECONDS = 75
 """How long a browser's connection is kept for the next request."""
 VERDICT_SECONDS = 3
 """Longest wait for a verdict; the store's own patience is shorter."""
-VERDICTS_FOLDER = "verdicts"
 
 _VALUES_AT_A_TIME = 40
 _SLACK_SECONDS = 60
@@ -60,121 +55,139 @@ targets as :func:`gateway.edge.target.read_target`. Possessive, so that none cos
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """One run of nginx: where it listens, and what stands behind it."""
-
-    folder: Path
-    """Where nginx keeps what it writes."""
-    listen: tuple[str, ...]
-    """What follows ``listen`` in the configuration, once for each address."""
-    tls: tuple[Path, Path] | None
-    """Certificate and key."""
-    portal: str
-    """What follows ``server``: host and port of the portal, or a Unix socket."""
-    portal_tls: str | None
-    """The portal's name in its certificate; ``None`` for plain http."""
-    authorities: Path | None
-    """From whom the portal's certificate may come, where it has one."""
-    verdict_socket: Path
-    control_socket: Path
-    client_field: str
-    """Tells who listens there the browser's address."""
-    relay_socket: Path
-    connections: int
-    """Connections of one worker, of all kinds."""
-    user: str | None
-    """Whose the workers are, where nginx is started by root."""
-    refusal_log: str
-    """Where a line for each refused request goes."""
-
-
-def write_configuration(site: Site, settings: Settings) -> str:
+def write_configuration(site: Site) -> str:
     """Return the text of nginx.conf.
 
     :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
     """
-    values = {**_process_values(site, settings), "site": write_site(site, settings)}
-    return fill(_template("nginx.conf"), values)
+    return _filled("nginx.conf", {**_process_values(site), "site": write_site(site)})
 
 
-def write_site(site: Site, settings: Settings) -> str:
-    """Return what stands in nginx's ``http`` block: the guard, the verdict and the portal.
+def write_site(site: Site) -> str:
+    """Return what stands in nginx's ``http`` block: the guard, the verdicts and the portals.
 
     :raises ConfigurationError: for a header in ``edge.passed_fields`` that never passes.
     """
-    return fill(_template("site.conf"), _site_values(site, settings))
+    values = {
+        **_site_values(site),
+        "nobody": _nobody(site) if site.knows_names and site.refuses_handshakes else "",
+        "portals": "".join(_portal(site, behind) for behind in site.portals),
+    }
+    return _filled("site.conf", values)
 
 
-def _template(name: str) -> str:
-    place = resources.files("gateway.edge.nginx").joinpath("templates", name)
-    return place.read_text(encoding="utf-8")
+def _portal(site: Site, behind: Behind) -> str:
+    """Return what stands there for one portal alone."""
+    pages = _pages(behind)
+    values = {
+        **_limits_values(behind),
+        **_fields_values(behind),
+        **_verdict_values(behind),
+        "title": f"Portal {behind.settings.portal.name}" if behind.of else "The portal",
+        "of": behind.of,
+        "notice_texts": "\n".join(notice_texts(pages, of=behind.of)),
+        "notices": _notices(site, behind),
+        "portal": behind.portal,
+        "portal_idle_seconds": str(IDLE_CONNECTION_SECONDS),
+        "portal_scheme": "http" if behind.portal_tls is None else "https",
+        "portal_tls": "\n".join(_portal_tls(behind)),
+        "control_socket": str(behind.control_socket),
+        "listen": "\n".join((*_listen(site), *_certificate(behind))),
+        "server_name": quoted(behind.host_name),
+        "control_body_bytes": str(MAX_CONTROL_BODY),
+        "control_body_seconds": str(CONTROL_BODY_SECONDS),
+        "client_field": site.client_field,
+    }
+    return _filled("portal.conf", values)
 
 
-def _process_values(site: Site, settings: Settings) -> dict[str, str]:
+def _nobody(site: Site) -> str:
+    """Return the server for handshakes, and requests after them, that are for no portal."""
+    values = {
+        "listen": "\n".join((*_listen(site), *_tls())),
+        "notices": _notices(site, site.portals[0]),
+    }
+    return _filled("nobody.conf", values)
+
+
+def _notices(site: Site, behind: Behind) -> str:
+    """Return the locations in which a server says what it refuses."""
+    pages = _pages(behind)
+    values = {
+        "refusal_log": site.refusal_log,
+        "notices": "\n".join(notice_locations(pages, of=behind.of)),
+        "protecting_fields": "\n".join(
+            f"            add_header {name} {quoted(value)} always;"
+            for name, value in pages.protecting_fields().items()
+        ),
+    }
+    return _filled("notices.conf", values)
+
+
+def _pages(behind: Behind) -> OwnPages:
+    portal = behind.settings.portal
+    is_test = behind.settings.environment == "test"
+    return OwnPages(label=portal.label, origin=portal.origin, is_test=is_test)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    place = resources.files("gateway.edge.nginx").joinpath("templates", template)
+    return fill(place.read_text(encoding="utf-8"), values)
+
+
+def _process_values(site: Site) -> dict[str, str]:
+    descriptors = 2 * site.connections + MAX_OPEN_FILES * len(site.portals)
     return {
         "user": f"user {site.user};" if site.user else "",
         "folder": str(site.folder),
-        "workers": str(settings.edge.workers or "auto"),
+        "workers": str(site.common.edge.workers or "auto"),
         "connections": str(site.connections),
-        "descriptors": str(2 * site.connections + MAX_OPEN_FILES),
+        "descriptors": str(descriptors),
     }
 
 
-def _site_values(site: Site, settings: Settings) -> dict[str, str]:
-    origin = urlsplit(settings.portal.origin)
-    pages = OwnPages(
-        label=settings.portal.label,
-        origin=settings.portal.origin,
-        is_test=settings.environment == "test",
-    )
-    limits, edge = settings.limits, settings.edge
-    names = passed_fields(edge.passed_fields)
+def _site_values(site: Site) -> dict[str, str]:
+    names = passed_fields(site.common.edge.passed_fields)
     return {
         "folder": str(site.folder),
-        "refusal_log": site.refusal_log,
+        "methods": "|".join(METHODS),
+        "allow": ", ".join(METHODS),
+        "target": TARGET,
+        "hosts": "\n".join(_hosts(site)),
+        "value_maps": "\n".join(_value_maps(("Authorization", "Cookie", *names))),
+        "too_many_cookie_bytes": str(site.common.limits.cookie_bytes + 1),
+        "own_cookies": f"{SESSION_COOKIE}|{LOGIN_COOKIE}",
+        "relayed_paths": "\n".join(_relayed_paths(site.portals)),
+        "session_cookie": SESSION_COOKIE,
+        "login_cookie": LOGIN_COOKIE,
+        "challenge": CHALLENGE,
+        "relay_socket": str(site.relay_socket),
+    }
+
+
+def _limits_values(behind: Behind) -> dict[str, str]:
+    limits = behind.settings.limits
+    return {
         "header_bytes": str(limits.header_bytes),
         "body_bytes": str(limits.body_bytes),
         "header_seconds": str(HEADER_SECONDS),
         "body_pause_seconds": str(BODY_PAUSE_SECONDS),
         "stall_seconds": str(STALL_SECONDS),
         "idle_seconds": str(IDLE_SECONDS),
-        "methods": "|".join(METHODS),
-        "allow": ", ".join(METHODS),
-        "target": TARGET,
-        "host_pattern": _literal(origin.netloc),
-        "value_maps": "\n".join(_value_maps(("Authorization", "Cookie", *names))),
-        "too_many_cookie_bytes": str(limits.cookie_bytes + 1),
-        "own_cookies": f"{SESSION_COOKIE}|{LOGIN_COOKIE}",
-        "relayed_paths": "\n".join(_relayed_paths(edge.relayed_paths, settings.guard.routes)),
-        "let_in": LET_IN,
-        "let_in_variable": LET_IN_FIELD.lower().replace("-", "_"),
-        "session_cookie": SESSION_COOKIE,
-        "login_cookie": LOGIN_COOKIE,
-        "challenge": CHALLENGE,
-        "notice_texts": "\n".join(notice_texts(pages)),
-        "notices": "\n".join(notice_locations(pages)),
-        "protecting_fields": "\n".join(
-            f"            add_header {name} {quoted(value)} always;"
-            for name, value in pages.protecting_fields().items()
-        ),
-        "portal": site.portal,
-        "portal_idle_seconds": str(IDLE_CONNECTION_SECONDS),
-        "portal_scheme": "http" if site.portal_tls is None else "https",
-        "portal_tls": "\n".join(_portal_tls(site, settings.portal)),
-        "verdict_socket": str(site.verdict_socket),
-        "control_socket": str(site.control_socket),
-        "relay_socket": str(site.relay_socket),
         "connect_seconds": str(limits.upstream_connect_seconds),
         "read_seconds": str(limits.upstream_read_seconds),
-        "longest_seconds": str(settings.session.absolute_seconds + _SLACK_SECONDS),
+        "longest_seconds": str(behind.settings.session.absolute_seconds + _SLACK_SECONDS),
         "answer_head_bytes": str(limits.header_bytes),
         "busy_bytes": str(2 * limits.header_bytes),
-        "listen": "\n".join(_listen(site)),
-        "host_name": quoted(origin.hostname or ""),
-        "host": quoted(origin.netloc),
-        "bare_host": origin.netloc,
-        "scheme": origin.scheme,
+    }
+
+
+def _fields_values(behind: Behind) -> dict[str, str]:
+    names = passed_fields(behind.settings.edge.passed_fields)
+    return {
+        "host": quoted(behind.host),
+        "bare_host": behind.host,
+        "scheme": behind.scheme,
         "identity_variables": "\n".join(
             f"            auth_request_set $cps_{_variable(name)} $upstream_http_{_variable(name)};"
             for name in IDENTITY_FIELDS
@@ -186,15 +199,20 @@ def _site_values(site: Site, settings: Settings) -> dict[str, str]:
         "passed_fields": "\n".join(
             f"            proxy_set_header {name} {variable_of(name)};" for name in names
         ),
-        "control_body_bytes": str(MAX_CONTROL_BODY),
-        "control_body_seconds": str(CONTROL_BODY_SECONDS),
-        "client_field": site.client_field,
+    }
+
+
+def _verdict_values(behind: Behind) -> dict[str, str]:
+    return {
+        "verdict_socket": str(behind.verdict_socket),
+        "let_in": LET_IN,
+        "let_in_variable": _variable(LET_IN_FIELD),
         "policy": POLICY,
         "session_field": SESSION_FIELD.decode(),
         "door_field": DOOR_FIELD.decode(),
         "verdict_seconds": str(VERDICT_SECONDS),
-        "verdict_cache_zone": "\n".join(_cache_zone(site, edge.verdict_cache_seconds)),
-        "verdict_cache": "\n".join(_cache(origin.netloc, edge.verdict_cache_seconds)),
+        "verdict_cache_zone": "\n".join(_cache_zone(behind)),
+        "verdict_cache": "\n".join(_cache(behind)),
     }
 
 
@@ -222,14 +240,33 @@ def _value_maps(names: Iterable[str]) -> Iterator[str]:
         yield "    }"
 
 
-def _relayed_paths(paths: Iterable[str], routes: Iterable[RouteSettings]) -> Iterator[str]:
-    yield "    map $uri $cps_by_relay_for_path {"
+def _hosts(site: Site) -> Iterator[str]:
+    """Let each server take the requests for its own portal alone."""
+    behind_names = "$cps_fault_of_name" if site.knows_names else "$cps_fault_of_place"
+    for behind in site.portals:
+        name, host = _literal(behind.host_name), _literal(behind.host)
+        yield f'        "~^{name} {host}$" {behind_names};'
+    yield "    }"
+    if site.knows_names:
+        # What one portal's name was resolved and checked for is no way to another portal.
+        yield '    map "$server_name $ssl_server_name" $cps_fault_of_name {'
+        yield '        default "421 TLS was begun for another portal";'
+        for behind in site.portals:
+            name = _literal(behind.host_name)
+            yield f'        "~^{name} (?i:{name})$" $cps_fault_of_place;'
+        yield "    }"
+
+
+def _relayed_paths(portals: Sequence[Behind]) -> Iterator[str]:
+    yield '    map "$server_name $uri" $cps_by_relay_for_path {'
     yield "        default $cps_by_relay_for_place;"
-    for path in paths:
-        yield f'        "~^{_literal(path)}" path;'
-    for route in routes:
-        # What is sensitive goes through the relay, which counts and records it.
-        yield f'        "~*^{_pattern(route.path)}$" path;'
+    for behind in portals:
+        name = _literal(behind.host_name)
+        for path in behind.settings.edge.relayed_paths:
+            yield f'        "~^{name} {_literal(path)}" path;'
+        for route in behind.settings.guard.routes:
+            # What is sensitive goes through the relay, which counts and records it.
+            yield f'        "~*^{name} {_pattern(route.path)}$" path;'
     yield "    }"
 
 
@@ -241,22 +278,29 @@ def _pattern(path: str) -> str:
 
 
 def _listen(site: Site) -> Iterator[str]:
-    if site.tls is None:
-        yield from (f"        listen {each};" for each in site.listen)
-        return
-    certificate, key = site.tls
-    yield from (f"        listen {each} ssl http2;" for each in site.listen)
-    yield f"        ssl_certificate {quoted(str(certificate))};"
-    yield f"        ssl_certificate_key {quoted(str(key))};"
+    further = "" if site.portals[0].tls is None else " ssl http2"
+    yield from (f"        listen {each}{further};" for each in site.listen)
+
+
+def _certificate(behind: Behind) -> Iterator[str]:
+    if behind.tls is not None:
+        certificate, key = behind.tls
+        yield f"        ssl_certificate {quoted(str(certificate))};"
+        yield f"        ssl_certificate_key {quoted(str(key))};"
+        yield from _tls()
+
+
+def _tls() -> Iterator[str]:
     yield "        ssl_protocols TLSv1.2 TLSv1.3;"
     yield "        ssl_session_cache shared:cps_tls:2m;"
     yield "        ssl_session_tickets off;"
 
 
-def _portal_tls(site: Site, portal: PortalSettings) -> Iterator[str]:
-    if site.portal_tls is not None:
-        authorities = portal.upstream_ca or site.authorities
-        yield f"            proxy_ssl_name {quoted(site.portal_tls)};"
+def _portal_tls(behind: Behind) -> Iterator[str]:
+    portal = behind.settings.portal
+    if behind.portal_tls is not None:
+        authorities = portal.upstream_ca or behind.authorities
+        yield f"            proxy_ssl_name {quoted(behind.portal_tls)};"
         yield "            proxy_ssl_server_name on;"
         yield "            proxy_ssl_protocols TLSv1.2 TLSv1.3;"
         yield "            proxy_ssl_verify on;"
@@ -267,18 +311,19 @@ def _portal_tls(site: Site, portal: PortalSettings) -> Iterator[str]:
             yield f"            proxy_ssl_certificate_key {quoted(str(portal.upstream_key))};"
 
 
-def _cache_zone(site: Site, seconds: int) -> Iterator[str]:
-    if seconds:
+def _cache_zone(behind: Behind) -> Iterator[str]:
+    if behind.settings.edge.verdict_cache_seconds:
         yield (
-            f"    proxy_cache_path {quoted(str(site.folder / VERDICTS_FOLDER))} levels={LEVELS}"
-            " keys_zone=cps_verdicts:10m max_size=64m inactive=10s use_temp_path=off;"
+            f"    proxy_cache_path {quoted(str(behind.verdicts))} levels={LEVELS}"
+            f" keys_zone=cps_verdicts{behind.of}:10m max_size=64m inactive=10s use_temp_path=off;"
         )
 
 
-def _cache(host: str, seconds: int) -> Iterator[str]:
+def _cache(behind: Behind) -> Iterator[str]:
+    seconds = behind.settings.edge.verdict_cache_seconds
     if seconds:
-        yield "            proxy_cache cps_verdicts;"
-        yield f'            proxy_cache_key "{cache_key(host, POLICY, "$cps_session")}";'
+        yield f"            proxy_cache cps_verdicts{behind.of};"
+        yield f'            proxy_cache_key "{cache_key(behind.host, POLICY, "$cps_session")}";'
         yield f"            proxy_cache_valid 200 {seconds}s;"
         yield "            proxy_cache_methods GET HEAD;"
         yield "            proxy_cache_use_stale off;"

@@ -6,18 +6,18 @@ import re
 import resource
 import shutil
 import socket
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.edge.embedded import RETIRE_SECONDS, RelayBehindNginx
+from gateway.edge.engine import Answers
 from gateway.edge.headers import CLIENT_HEADER
-from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.config import write_configuration as write
 from gateway.edge.nginx.process import NginxProcess
 from gateway.edge.nginx.program import find_program
 from gateway.edge.nginx.rehearsal import rehearse
-from gateway.edge.relay import Relay
+from gateway.edge.nginx.site import Behind, Placed, Site
 from gateway.edge.system_authorities import system_authorities
 from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
@@ -38,34 +38,25 @@ class NginxEngine:
 
     def __init__(
         self,
-        relay: Relay,
+        relay: Answers,
         *,
-        settings: Settings,
+        portals: Sequence[Placed],
         folder: Path,
-        verdict_socket: Path,
-        control_socket: Path,
         relay_socket: Path,
         listening: socket.socket | None = None,
     ) -> None:
-        """Take a relay of the running event loop.
+        """Take what answers for all portals, on the running event loop.
 
+        :param portals: at least one; what settings they share is the first one's.
         :param folder: nginx's own, made anew.
-        :param verdict_socket: where the verdict process answers.
-        :param control_socket: where the control plane answers.
         :param relay_socket: where the relay is to be asked by nginx.
         :param listening: a socket on which nginx is to wait; default: one of its own.
         :raises ConfigurationError: for settings that nginx cannot follow, or no nginx fit for use.
         """
-        self._settings = settings
-        self._program = find_program(settings.edge.nginx_program)
-        self._site = site_of(
-            settings,
-            folder=folder,
-            verdict_socket=verdict_socket,
-            control_socket=control_socket,
-            relay_socket=relay_socket,
-        )
-        self._relay = RelayBehindNginx(relay, socket=relay_socket, limits=settings.limits)
+        common = portals[0].settings
+        self._program = find_program(common.edge.nginx_program)
+        self._site = site_of(portals, folder=folder, relay_socket=relay_socket)
+        self._relay = RelayBehindNginx(relay, socket=relay_socket, limits=common.limits)
         self._listening = listening
         self._retires = False
         self._nginx = NginxProcess(self._program, folder, listening=listening)
@@ -77,10 +68,12 @@ class NginxEngine:
     async def start(self) -> None:
         shutil.rmtree(self._site.folder, ignore_errors=True)
         self._site.folder.mkdir(mode=0o700)
-        configuration = write(self._site, self._settings)
-        await rehearse(self._program, self._site, self._settings)
+        for behind in self._site.portals:
+            behind.verdicts.parent.mkdir(mode=0o700, exist_ok=True)
+        configuration = write(self._site)
+        await rehearse(self._program, self._site)
         if self._listening is None:
-            _require_free(self._settings)
+            _require_free(self._site.common)
         await self._relay.start()
         await self._nginx.start(configuration)
 
@@ -99,7 +92,8 @@ class NginxEngine:
             await asyncio.gather(work, end, return_exceptions=True)
 
     async def reload(self) -> None:
-        tls_context(self._settings.listen)
+        for behind in self._site.portals:
+            tls_context(behind.settings.listen)
         await self._nginx.reload()
 
     async def retire(self) -> None:
@@ -111,63 +105,40 @@ class NginxEngine:
         await asyncio.gather(self._nginx.stop(seconds=STOP_SECONDS), self._relay.stop())
 
 
-async def try_out(program: Path, site: Site, settings: Settings, folder: Path) -> None:
+async def try_out(program: Path, site: Site, folder: Path) -> None:
     """Find out whether nginx could do what *site* says, and would do it safely; nothing stays.
 
     :param folder: an empty one to try it in.
     :raises ConfigurationError: with what nginx says, or what got through.
     """
-    tried = replace(site, folder=folder)
+    tried = site.in_folder(folder)
     process = NginxProcess(program, folder)
-    process.write(write(tried, settings))
+    process.write(write(tried))
     await process.check()
-    await rehearse(program, tried, settings)
+    await rehearse(program, tried)
 
 
-def site_of(
-    settings: Settings,
-    *,
-    folder: Path,
-    verdict_socket: Path,
-    control_socket: Path,
-    relay_socket: Path,
-) -> Site:
-    """Return what nginx is to do for these settings.
+def site_of(portals: Sequence[Placed], *, folder: Path, relay_socket: Path) -> Site:
+    """Return what nginx is to do for these portals.
 
+    :param portals: at least one; what settings they share is the first one's.
     :raises ConfigurationError: for settings that nginx cannot follow.
     """
-    listen, edge = settings.listen, settings.edge
-    for key, path in (
-        ("runtime_dir", folder),
-        ("listen.tls_certificate", listen.tls_certificate),
-        ("listen.tls_key", listen.tls_key),
-    ):
-        if path is not None and not _PLAIN_PATH.fullmatch(str(path)):
-            reason = f"{path}: nginx wants a path of letters, digits and /._@+-"
-            raise ConfigurationError("settings", key, reason)
-    if edge.verdict_cache_seconds and not is_in_memory(folder.parent):
+    common = portals[0].settings
+    listen = common.listen
+    _require_plain("runtime_dir", folder)
+    if common.edge.verdict_cache_seconds and not is_in_memory(folder.parent):
         reason = (
             f"needs runtime_dir in memory, and {folder.parent} is on a disk: names of sessions are"
             " in the cache; a folder below /run is right"
         )
         raise ConfigurationError("settings", "edge.verdict_cache_seconds", reason)
-    tls_context(listen)
-    upstream = urlsplit(settings.portal.upstream)
-    is_https = upstream.scheme == "https"
     host = f"[{listen.address}]" if ":" in listen.address else listen.address
     return Site(
         folder=folder,
         listen=(f"{host}:{listen.port}",),
-        tls=(
-            None
-            if listen.tls_certificate is None or listen.tls_key is None
-            else (listen.tls_certificate, listen.tls_key)
-        ),
-        portal=f"{_host_of(upstream.hostname or '')}:{upstream.port or (443 if is_https else 80)}",
-        portal_tls=upstream.hostname if is_https else None,
-        authorities=system_authorities() if is_https else None,
-        verdict_socket=verdict_socket,
-        control_socket=control_socket,
+        portals=tuple(map(_behind, portals)),
+        refuses_handshakes=True,
         client_field=CLIENT_HEADER,
         relay_socket=relay_socket,
         connections=_connections(),
@@ -176,6 +147,46 @@ def site_of(
         user="root" if os.geteuid() == 0 else None,
         refusal_log="/dev/stdout",
     )
+
+
+def _behind(placed: Placed) -> Behind:
+    """Return what nginx is to do for one portal.
+
+    :raises ConfigurationError: for settings that nginx cannot follow.
+    """
+    settings, listen = placed.settings, placed.settings.listen
+    for key, path in (
+        ("listen.tls_certificate", listen.tls_certificate),
+        ("listen.tls_key", listen.tls_key),
+    ):
+        _require_plain(key, path)
+    tls_context(listen)
+    upstream = urlsplit(settings.portal.upstream)
+    is_https = upstream.scheme == "https"
+    return Behind(
+        settings=settings,
+        tls=(
+            None
+            if listen.tls_certificate is None or listen.tls_key is None
+            else (listen.tls_certificate, listen.tls_key)
+        ),
+        portal=f"{_host_of(upstream.hostname or '')}:{upstream.port or (443 if is_https else 80)}",
+        portal_tls=upstream.hostname if is_https else None,
+        authorities=system_authorities() if is_https else None,
+        verdict_socket=placed.verdict_socket,
+        control_socket=placed.control_socket,
+        verdicts=placed.verdicts,
+    )
+
+
+def _require_plain(key: str, path: Path | None) -> None:
+    """Refuse a path that a configuration could read as something else.
+
+    :raises ConfigurationError: naming *key*.
+    """
+    if path is not None and not _PLAIN_PATH.fullmatch(str(path)):
+        reason = f"{path}: nginx wants a path of letters, digits and /._@+-"
+        raise ConfigurationError("settings", key, reason)
 
 
 def is_in_memory(folder: Path) -> bool:

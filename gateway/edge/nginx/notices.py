@@ -48,21 +48,27 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def notice_texts(pages: OwnPages) -> Iterator[str]:
-    """Return the maps from a language to the page, and the problem, of each status."""
+def notice_texts(pages: OwnPages, *, of: str) -> Iterator[str]:
+    """Return the maps from a language to the page of each status.
+
+    :param of: what makes names the portal's own.
+    """
     for status, notice in PERSON_NOTICES.items():
-        yield f"    map $cps_language $cps_page_{status} {{"
+        yield f"    map $cps_language $cps_page_{status}{of} {{"
         for language in LANGUAGES:
             page = quoted(pages.page(notice, language, incident=_MARK)).replace(_MARK, _INCIDENT)
             yield f"        {'default' if language == LANGUAGES[0] else language} {page};"
         yield "    }"
 
 
-def notice_locations(pages: OwnPages) -> Iterator[str]:
-    """Return the locations that say what was refused, of each status and for who asks."""
+def notice_locations(pages: OwnPages, *, of: str) -> Iterator[str]:
+    """Return the locations that say what was refused, of each status and for who asks.
+
+    :param of: what makes names the portal's own.
+    """
     for status in PERSON_NOTICES:
         yield from _location(
-            f"person/{status}", '"text/html; charset=utf-8"', status, f"$cps_page_{status}"
+            f"person/{status}", '"text/html; charset=utf-8"', status, f"$cps_page_{status}{of}"
         )
     for status, notice in PROGRAM_NOTICES.items():
         problem = quoted(pages.problem(notice, incident=_MARK)).replace(_MARK, _INCIDENT)

@@ -9,17 +9,16 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from gateway.edge.nginx.config import Site, write_configuration
+from gateway.edge.nginx.config import write_configuration
 from gateway.edge.nginx.process import NginxProcess
+from gateway.edge.nginx.site import Behind, Site
 from gateway.edge.verdict import LET_IN, LET_IN_FIELD
 from gateway.errors import ConfigurationError
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
-from gateway.settings import Settings
 from gateway.settings_guard import GuardSettings
 
 ANSWER_SECONDS = 5
@@ -121,33 +120,30 @@ def _answer(*lines: str) -> bytes:
 
 
 class _Stage:
-    """A second nginx and the stand-ins behind it."""
+    """A second nginx, and the stand-ins behind it for one of its portals."""
 
-    def __init__(self, site: Site, host: str) -> None:
+    def __init__(self, site: Site, behind: Behind) -> None:
         self.site = site
-        self.host = host
+        self.behind = behind
+        self.host = behind.host
         self.portal = _StandIn(_answer())
         self.verdict = _StandIn(_answer(f"{LET_IN_FIELD}: {LET_IN}", f"X-CPS-Subject: {SUBJECT}"))
         self.control_plane = _StandIn(_answer())
-        self.relay = _StandIn(_answer())
+
+    @property
+    def stand_ins(self) -> tuple[_StandIn, ...]:
+        """All that stands in for a part of this portal."""
+        return self.portal, self.verdict, self.control_plane
 
     @asynccontextmanager
     async def standing(self) -> AsyncIterator[None]:
         """Let the stand-ins serve."""
-        places = (
-            (self.portal, Path(self.site.portal.removeprefix("unix:"))),
-            (self.verdict, self.site.verdict_socket),
-            (self.control_plane, self.site.control_socket),
-            (self.relay, self.site.relay_socket),
-        )
-        servers = [
-            await asyncio.start_unix_server(stand_in.serve, place) for stand_in, place in places
-        ]
-        try:
+        async with (
+            _serving(self.portal, Path(self.behind.portal.removeprefix("unix:"))),
+            _serving(self.verdict, self.behind.verdict_socket),
+            _serving(self.control_plane, self.behind.control_socket),
+        ):
             yield
-        finally:
-            for server in servers:
-                server.close()
 
     def request(self, *lines: str, target: str = "/", method: str = "GET") -> bytes:
         head = [f"{method} {target} HTTP/1.1", f"Host: {self.host}", *lines, "Connection: close"]
@@ -159,7 +155,7 @@ class _Stage:
 
     async def status(self, raw: bytes) -> int:
         """Send a request and return the answer's status; what came through is known then."""
-        for stand_in in (self.portal, self.verdict, self.control_plane, self.relay):
+        for stand_in in self.stand_ins:
             stand_in.heads.clear()
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(
@@ -179,49 +175,73 @@ class _Stage:
             raise _fault(raw, f"answered with {status}, {len(self.portal.heads)} at the portal")
 
 
+@asynccontextmanager
+async def _serving(stand_in: _StandIn, place: Path) -> AsyncIterator[None]:
+    server = await asyncio.start_unix_server(stand_in.serve, place)
+    try:
+        yield
+    finally:
+        server.close()
+
+
 def _fault(raw: bytes, what: str) -> ConfigurationError:
     # The request is one of those above, so it may be shown.
     reason = f"the generated configuration does not hold: {raw.splitlines()[:4]!r} {what}"
     return ConfigurationError("nginx.conf", "edge.engine", reason)
 
 
-async def rehearse(program: Path, site: Site, settings: Settings) -> None:
+async def rehearse(program: Path, site: Site) -> None:
     """Refuse a configuration that lets anything through which it should not.
 
     :param site: what is about to go live.
     :raises ConfigurationError: naming the request.
     """
     # Names are short: the path of a Unix socket has at most 107 bytes.
-    folder = site.folder / "trial"
+    folder = site.folder / "try"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     trial = replace(
         site,
         folder=folder,
         listen=(f"unix:{folder / 'web'}",),
-        tls=None,
-        portal=f"unix:{folder / 'app'}",
-        portal_tls=None,
-        verdict_socket=folder / "ask",
-        control_socket=folder / "own",
+        portals=tuple(_on_trial(each, folder, n) for n, each in enumerate(site.portals)),
         relay_socket=folder / "way",
         connections=512,
     )
-    stage = _Stage(trial, urlsplit(settings.portal.origin).netloc)
-    # What is sensitive goes to the relay, which judges for itself; here everything else is tried.
-    settings = settings.model_copy(update={"guard": GuardSettings()})
+    stages = [_Stage(trial, behind) for behind in trial.portals]
     nginx = NginxProcess(program, folder, is_logged=False)
     try:
-        async with stage.standing():
-            await nginx.start(write_configuration(trial, settings))
+        async with AsyncExitStack() as standing:
+            await standing.enter_async_context(_serving(_StandIn(_answer()), trial.relay_socket))
+            for stage in stages:
+                await standing.enter_async_context(stage.standing())
+            await nginx.start(write_configuration(trial))
             try:
-                await _play(stage)
+                for stage in stages:
+                    await _play(stage)
+                    await _require_apart(stage, stages)
             finally:
                 await nginx.stop(seconds=0)
     except (OSError, TimeoutError) as exc:
         raise ConfigurationError("nginx.conf", "edge.engine", f"rehearsal failed: {exc!r}") from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _on_trial(behind: Behind, folder: Path, number: int) -> Behind:
+    """Return a portal whose parts are stand-ins."""
+    # What is sensitive goes to the relay, which judges for itself; here everything else is tried.
+    settings = behind.settings.model_copy(update={"guard": GuardSettings()})
+    return replace(
+        behind,
+        settings=settings,
+        tls=None,
+        portal=f"unix:{folder / f'app{number}'}",
+        portal_tls=None,
+        verdict_socket=folder / f"ask{number}",
+        control_socket=folder / f"own{number}",
+        verdicts=folder / f"verdicts{number}",
+    )
 
 
 async def _play(stage: _Stage) -> None:
@@ -289,3 +309,17 @@ def _require_portal_head(raw: bytes, head: str) -> None:
         or len(names) != len(set(names))
     ):
         raise _fault(raw, f"reached the portal as {json.dumps(head)}")
+
+
+async def _require_apart(stage: _Stage, stages: Sequence[_Stage]) -> None:
+    """Refuse where a portal's request is another portal's too."""
+    others = [other for other in stages if other is not stage]
+    for target in ("/", "/_cps/login"):
+        for other in others:
+            for stand_in in other.stand_ins:
+                stand_in.heads.clear()
+        raw = stage.with_session(target=target)
+        status = await stage.status(raw)
+        asked = [head for other in others for each in other.stand_ins for head in each.heads]
+        if status != 200 or asked:
+            raise _fault(raw, f"answered with {status}, {len(asked)} asked of another portal")

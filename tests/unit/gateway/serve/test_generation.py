@@ -114,6 +114,16 @@ def test_each_portal_has_sockets_and_processes_of_its_own_behind_one_edge(tmp_pa
             assert order["state_dir"] == str(tmp_path / "state" / "portals" / name)
 
 
+def test_nginx_asks_a_process_of_each_portal(tmp_path: Path) -> None:
+    made = Generation.make(load(tmp_path, with_line("edge", 'engine = "nginx"', SEVERAL)), ())
+    verdicts = [each for each in made.programs if each.name.startswith("verdict")]
+    assert [each.name for each in verdicts] == ["verdict of one", "verdict of two"]
+    assert not any(each.is_vital for each in verdicts)
+    for name, program in zip(("one", "two"), verdicts, strict=True):
+        (order,) = json.loads(program.order)
+        assert order["runtime_dir"] == str(made.folder / name)
+
+
 def test_a_portal_that_fails_ends_no_other(tmp_path: Path) -> None:
     several = Generation.make(load(tmp_path, SEVERAL), ())
     assert {each.name for each in several.programs if each.is_vital} == {"edge"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gateway.edge.nginx import engine
-from gateway.edge.nginx.config import Site
 from gateway.edge.nginx.engine import is_in_memory, site_of
+from gateway.edge.nginx.site import Behind, Placed, Site
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
 from gateway.settings_edge import EdgeSettings
@@ -22,14 +22,23 @@ def chosen(folder: Path, upstream: str = "http://127.0.0.1:8000", **edge: object
     )
 
 
-def planned(settings: Settings, folder: Path) -> Site:
-    return site_of(
-        settings,
-        folder=folder / "nginx",
+def placed(settings: Settings, folder: Path) -> Placed:
+    return Placed(
+        settings=settings,
         verdict_socket=folder / "verdict.sock",
         control_socket=folder / "control.sock",
-        relay_socket=folder / "relay.sock",
+        verdicts=folder / "verdicts",
     )
+
+
+def planned(settings: Settings, folder: Path) -> Site:
+    portals = (placed(settings, folder),)
+    return site_of(portals, folder=folder / "nginx", relay_socket=folder / "relay.sock")
+
+
+def planned_portal(settings: Settings, folder: Path) -> Behind:
+    (behind,) = planned(settings, folder).portals
+    return behind
 
 
 @pytest.mark.parametrize(
@@ -44,9 +53,9 @@ def planned(settings: Settings, folder: Path) -> Site:
 def test_the_portal_is_named_with_its_port(
     tmp_path: Path, upstream: str, server: str, name: str | None
 ) -> None:
-    site = planned(chosen(tmp_path, upstream), tmp_path)
-    assert (site.portal, site.portal_tls) == (server, name)
-    assert (site.authorities is not None) == (name is not None)
+    behind = planned_portal(chosen(tmp_path, upstream), tmp_path)
+    assert (behind.portal, behind.portal_tls) == (server, name)
+    assert (behind.authorities is not None) == (name is not None)
 
 
 def test_the_certificate_is_looked_at_before_nginx_is(tmp_path: Path) -> None:
@@ -58,11 +67,16 @@ def test_the_certificate_is_looked_at_before_nginx_is(tmp_path: Path) -> None:
     listen = settings.listen.model_copy(
         update={"tls_certificate": files.certificate, "tls_key": files.key}
     )
-    site = planned(settings.model_copy(update={"listen": listen}), tmp_path)
-    assert site.tls == (files.certificate, files.key)
+    behind = planned_portal(settings.model_copy(update={"listen": listen}), tmp_path)
+    assert behind.tls == (files.certificate, files.key)
+    good = settings.model_copy(update={"listen": listen})
     listen = listen.model_copy(update={"tls_key": foreign.key})
-    with pytest.raises(ConfigurationError, match=r"listen\.tls_certificate"):
-        planned(settings.model_copy(update={"listen": listen}), tmp_path)
+    bad = settings.model_copy(update={"listen": listen})
+    # Also where it is the second portal's.
+    portals = tuple(placed(each, tmp_path) for each in (good, bad))
+    for tried in (portals, portals[1:]):
+        with pytest.raises(ConfigurationError, match=r"listen\.tls_certificate"):
+            site_of(tried, folder=tmp_path / "nginx", relay_socket=tmp_path / "relay.sock")
 
 
 @pytest.mark.parametrize("name", ["a b", "a;b", "a$b", 'a"b', "a{b", "é"])

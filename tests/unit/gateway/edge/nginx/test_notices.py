@@ -40,7 +40,7 @@ def test_every_notice_of_the_relay_can_be_said() -> None:
 
 
 def test_pages_hold_the_incident_and_no_other_variable() -> None:
-    text = "\n".join(notice_texts(PAGES))
+    text = "\n".join(notice_texts(PAGES, of=""))
     assert set(re.findall(r"\$\{?\w+", text)) == {
         "$cps_language", "${cps_incident", "${cps_dollar",
         *(f"$cps_page_{status}" for status in PERSON_NOTICES),
@@ -54,7 +54,7 @@ def test_a_form_without_a_session_is_named_to_a_person_alone() -> None:
 
 
 def test_problems_are_json() -> None:
-    text = "\n".join(notice_locations(PAGES))
+    text = "\n".join(notice_locations(PAGES, of=""))
     found = re.findall(r'(?m)return (\d+) "(\{.*\})";$', text)
     assert len(found) == len(PROGRAM_NOTICES)
     for status, problem in found:
