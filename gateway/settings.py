@@ -140,6 +140,8 @@ class LoginSettings(_Table):
     """Life of the one-time code that the browser brings back, seconds, 5 to 120, default 30."""
     pre_session_seconds: Annotated[int, Field(ge=60, le=1800)] = 300
     """Life of the cookie that binds a login to its browser, seconds, 60 to 1800, default 300."""
+    from_agent: bool = True
+    """Whether a login may begin in the agent, for browsers that do not find it; default true."""
     token_bytes: Annotated[int, Field(ge=4000, le=MAX_TOKEN_BYTES)] = MAX_TOKEN_BYTES
     """Largest login token accepted, bytes, 4000 to 10000, default 10000."""
     min_agent: Version = "0.1.0"

@@ -1,6 +1,9 @@
-"""What the agent asks: claim a login, hand in what the card signed or give up, keep the lease."""
+"""What the agent asks: claim a login or begin one, hand in what the card signed, keep the lease."""
 
 import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
 
 from flask import Blueprint, Response, g, jsonify
 
@@ -11,24 +14,30 @@ from cps.authtoken.lease import MAX_LEASE_MESSAGE_BYTES, LeaseMessage
 from cps.authtoken.token import ALGORITHMS, AuthToken, require_rid
 from gateway.errors import LoginRejectedError
 from gateway.identity import VerifiedIdentity
+from gateway.login.challenge import Challenge
 from gateway.session.lease import LeaseDesk
 from gateway.session.recorder import record_ends
 from gateway.web.claim import (
+    BEGIN_MEMBERS,
     CLAIM_MEMBERS,
     MAX_CLAIM_BYTES,
     PROTOCOL_VERSION,
     Claim,
+    Introduction,
     version_numbers,
 )
 from gateway.web.failures import explain
 from gateway.web.inbound import client_address, read_body, read_members, require_program
 from gateway.web.parts import Parts
 
+_T = TypeVar("_T")
+
 
 def agent_api(parts: Parts) -> Blueprint:
-    """Return the four requests of the agent; no browser and no cookie has a part in them.
+    """Return the requests of the agent; no browser and no cookie has a part in them.
 
-    Source: docs/reference/protocol.md, "Agent to gateway", "A login given up" and "The lease".
+    Source: docs/reference/protocol.md, "Agent to gateway", "A login that begins in the agent",
+    "A login given up" and "The lease".
     """
     api = Blueprint("agent", __name__, url_prefix="/_cps/agent")
     desk = LeaseDesk(
@@ -39,36 +48,28 @@ def agent_api(parts: Parts) -> Blueprint:
     @api.post("/claim")
     def claim() -> Response:
         """Bind the agent's key to the login and hand out the nonce, once (steps 4 and 5)."""
-        asked = _read_claim()
+        asked = _read(Claim.from_members, CLAIM_MEMBERS)
         # The time counts from when the whole body is here, however slowly it came.
         now = parts.clock()
         g.rid = asked.rid
-        minimum = parts.settings.login.min_agent
-        if version_numbers(asked.version) < version_numbers(minimum):
-            # Before the claim, so that an updated agent can still claim this login.
-            raise LoginRejectedError(
-                ErrorCode.AGENT_TOO_OLD, f"version {asked.version}, wanted {minimum}"
-            )
-        challenge = parts.challenges.claim(asked.rid, asked.agent_key, now=now)
-        parts.audit.record(
-            "login_claimed",
-            rid=asked.rid,
-            agent=asked.name,
-            agent_version=asked.version,
-            system=asked.system,
-            client=client_address(),
-        )
-        return jsonify(
-            {
-                "v": PROTOCOL_VERSION,
-                "nonce": b64url_encode(challenge.nonce),
-                "origin": parts.settings.portal.origin,
-                "label": parts.settings.portal.label,
-                "alg": sorted(ALGORITHMS),
-                "expires_in": max(0, int((challenge.expires_at - now).total_seconds())),
-                "min_agent": minimum,
-            }
-        )
+        # Before the claim, so that an updated agent can still claim this login.
+        _require_new_enough(parts, asked.agent)
+        challenge = parts.challenges.claim(asked.rid, asked.agent.agent_key, now=now)
+        _record_claimed(parts, "login_claimed", challenge, asked.agent)
+        return jsonify(_claim_answer(parts, challenge, now))
+
+    if parts.settings.login.from_agent:
+
+        @api.post("/begin")
+        def begin() -> Response:
+            """Begin a login in no browser, claimed by the key that begins it."""
+            asked = _read(Introduction.from_members, BEGIN_MEMBERS)
+            now = parts.clock()
+            _require_new_enough(parts, asked)
+            challenge = parts.challenges.begin(asked.agent_key, now=now)
+            g.rid = challenge.rid
+            _record_claimed(parts, "login_begun", challenge, asked)
+            return jsonify({"rid": challenge.rid, **_claim_answer(parts, challenge, now)})
 
     @api.post("/token")
     def token() -> Response:
@@ -135,12 +136,43 @@ def agent_api(parts: Parts) -> Blueprint:
     return api
 
 
-def _read_claim() -> Claim:
-    members = read_members(CLAIM_MEMBERS, max_bytes=MAX_CLAIM_BYTES)
+def _read(from_members: Callable[[Mapping[str, object]], _T], names: frozenset[str]) -> _T:
+    members = read_members(names, max_bytes=MAX_CLAIM_BYTES)
     try:
-        return Claim.from_members(members)
+        return from_members(members)
     except ValueError as exc:
         raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, str(exc)) from exc
+
+
+def _require_new_enough(parts: Parts, agent: Introduction) -> None:
+    minimum = parts.settings.login.min_agent
+    if version_numbers(agent.version) < version_numbers(minimum):
+        raise LoginRejectedError(
+            ErrorCode.AGENT_TOO_OLD, f"version {agent.version}, wanted {minimum}"
+        )
+
+
+def _record_claimed(parts: Parts, event: str, challenge: Challenge, agent: Introduction) -> None:
+    parts.audit.record(
+        event,
+        rid=challenge.rid,
+        agent=agent.name,
+        agent_version=agent.version,
+        system=agent.system,
+        client=client_address(),
+    )
+
+
+def _claim_answer(parts: Parts, challenge: Challenge, now: datetime) -> dict[str, object]:
+    return {
+        "v": PROTOCOL_VERSION,
+        "nonce": b64url_encode(challenge.nonce),
+        "origin": parts.settings.portal.origin,
+        "label": parts.settings.portal.label,
+        "alg": sorted(ALGORITHMS),
+        "expires_in": max(0, int((challenge.expires_at - now).total_seconds())),
+        "min_agent": parts.settings.login.min_agent,
+    }
 
 
 def _fail_named_login(parts: Parts, raw: bytes) -> None:

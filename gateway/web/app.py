@@ -22,6 +22,7 @@ from gateway.web.pages import teach_templates
 from gateway.web.parts import Audit, Parts, Signer, Verifier
 from gateway.web.rate import RatedVerifier, Rates, limit_rates
 from gateway.web.session_pages import session_pages
+from gateway.web.start_pages import start_pages
 
 MAX_BODY_BYTES = 16_384
 """Largest body of any request whose view sets no limit of its own."""
@@ -65,7 +66,8 @@ def create_app(
     if counts is not None:
         measure(app, counts)
     limit_rates(app, rates)
-    for blueprint in (agent_api, login_pages, session_pages, diagnostics, internal, key_set):
+    blueprints = (agent_api, login_pages, session_pages, diagnostics, internal, key_set)
+    for blueprint in (*blueprints, start_pages):
         app.register_blueprint(blueprint(parts))
     teach_templates(app, parts)
     answer_failures(app, parts)

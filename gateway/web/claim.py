@@ -1,4 +1,4 @@
-"""What an agent says when it claims a login: its key, its name and its version."""
+"""What an agent says when it claims a login or begins one: its key, its name and its version."""
 
 import re
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from cps.authtoken.jwk import AgentKey
 from cps.authtoken.token import require_rid
 
 PROTOCOL_VERSION = 1
-CLAIM_MEMBERS = frozenset({"v", "rid", "jwk", "agent"})
+BEGIN_MEMBERS = frozenset({"v", "jwk", "agent"})
+CLAIM_MEMBERS = BEGIN_MEMBERS | {"rid"}
 MAX_CLAIM_BYTES = 2000
+"""Largest body of a claim, and of the request that begins a login."""
 _AGENT_MEMBERS = frozenset({"name", "version", "os"})
 _MAX_TEXT = 64
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The claim of one login by an agent; nothing in it is proved."""
+class Introduction:
+    """What an agent says of itself; nothing in it is proved."""
 
-    rid: str
-    """The request id, 22 characters."""
     agent_key: AgentKey
     """The agent's key of this login."""
     name: str
@@ -31,6 +31,40 @@ class Claim:
     """The agent's operating system, for the log."""
 
     @classmethod
+    def from_members(cls, members: Mapping[str, object]) -> "Introduction":
+        """Return the introduction in *members*.
+
+        :param members: of the body, at least those of ``BEGIN_MEMBERS``.
+        :raises ValueError: with the member at fault.
+
+        Source: docs/reference/protocol.md, "Agent to gateway".
+        """
+        version = members["v"]
+        if type(version) is not int or version != PROTOCOL_VERSION:
+            raise ValueError(f"v: only {PROTOCOL_VERSION} is spoken")
+        agent = members["agent"]
+        if not isinstance(agent, Mapping) or set(agent) != _AGENT_MEMBERS:
+            raise ValueError("agent: exactly name, version and os are wanted")
+        introduction = cls(
+            agent_key=AgentKey.from_json(members["jwk"]),
+            name=_text(agent, "name"),
+            version=_text(agent, "version"),
+            system=_text(agent, "os"),
+        )
+        version_numbers(introduction.version)
+        return introduction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The claim by an agent of a login that a browser began; nothing in it is proved."""
+
+    rid: str
+    """The request id, 22 characters."""
+    agent: Introduction
+    """Whose it is to be."""
+
+    @classmethod
     def from_members(cls, members: Mapping[str, object]) -> "Claim":
         """Return the claim in *members*.
 
@@ -39,24 +73,10 @@ class Claim:
 
         Source: docs/reference/protocol.md, "Agent to gateway".
         """
-        version = members["v"]
-        if type(version) is not int or version != PROTOCOL_VERSION:
-            raise ValueError(f"v: only {PROTOCOL_VERSION} is spoken")
         rid = members["rid"]
         if not isinstance(rid, str):
             raise ValueError("rid: text is wanted")  # noqa: TRY004 - one error for callers
-        agent = members["agent"]
-        if not isinstance(agent, Mapping) or set(agent) != _AGENT_MEMBERS:
-            raise ValueError("agent: exactly name, version and os are wanted")
-        claim = cls(
-            rid=require_rid(rid),
-            agent_key=AgentKey.from_json(members["jwk"]),
-            name=_text(agent, "name"),
-            version=_text(agent, "version"),
-            system=_text(agent, "os"),
-        )
-        version_numbers(claim.version)
-        return claim
+        return cls(rid=require_rid(rid), agent=Introduction.from_members(members))
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

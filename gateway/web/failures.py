@@ -25,9 +25,12 @@ _LOG = logging.getLogger(__name__)
 _DECISIONS: Mapping[str | None, str] = MappingProxyType(
     {
         "agent.claim": "login_refused",
+        "agent.begin": "login_refused",
         "agent.token": "login_refused",
         "agent.abort": "abort_refused",
         "login.callback": "login_refused",
+        "start.offer": "login_refused",
+        "start.answer": "login_refused",
         "agent.lease": "lease_refused",
     }
 )

@@ -1,6 +1,7 @@
 """What a request must be before a view looks at what it says."""
 
 import ipaddress
+from urllib.parse import parse_qsl
 
 from flask import abort, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -96,12 +97,7 @@ def read_body(*, max_bytes: int) -> bytes:
         raise LoginRejectedError(
             ErrorCode.REQUEST_MALFORMED, "Content-Type is not exactly application/json"
         )
-    # A body without a length is cut at the limit in silence: a byte more shows that it was longer.
-    request.max_content_length = max_bytes + 1
-    body = request.get_data(cache=False)
-    if len(body) > max_bytes:
-        raise RequestEntityTooLarge
-    return body
+    return _bounded_body(max_bytes)
 
 
 def read_members(names: frozenset[str], *, max_bytes: int) -> dict[str, object]:
@@ -122,6 +118,33 @@ def read_members(names: frozenset[str], *, max_bytes: int) -> dict[str, object]:
             ErrorCode.REQUEST_MALFORMED, f"members missing or unknown: {unexpected[:200]}"
         )
     return members
+
+
+def read_form(names: frozenset[str], *, max_bytes: int) -> dict[str, str]:
+    """Return the fields of a form that holds exactly *names*, once each.
+
+    :param max_bytes: the size allowed; nothing beyond it is read.
+    :raises LoginRejectedError: REQUEST_MALFORMED for anything else.
+    :raises RequestEntityTooLarge: for a larger body.
+
+    Source: WHATWG URL §5.1.
+    """
+    if request.mimetype != "application/x-www-form-urlencoded":
+        raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, "Content-Type is that of no form")
+    body = _bounded_body(max_bytes)
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            strict_parsing=True,
+            keep_blank_values=True,
+            max_num_fields=len(names),
+        )
+    except ValueError as exc:
+        raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, "no form") from exc
+    fields = dict(pairs)
+    if set(fields) != names or len(pairs) != len(names):
+        raise LoginRejectedError(ErrorCode.REQUEST_MALFORMED, "not the fields of the form")
+    return fields
 
 
 def client_address() -> str | None:
@@ -161,6 +184,15 @@ def require_session(parts: Parts) -> Session:
     if key is None:
         raise SessionRequiredError("no session cookie")
     return parts.sessions.get(key, now=parts.clock())
+
+
+def _bounded_body(max_bytes: int) -> bytes:
+    # A body without a length is cut at the limit in silence: a byte more shows that it was longer.
+    request.max_content_length = max_bytes + 1
+    body = request.get_data(cache=False)
+    if len(body) > max_bytes:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _cookie(parts: Parts, name: str) -> bytes | None:

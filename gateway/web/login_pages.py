@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -19,30 +18,15 @@ from flask import (
 from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.token import require_rid
-from gateway.errors import LoginRejectedError, SessionRequiredError
-from gateway.login.challenge import ChallengeState, CompletedLogin
+from gateway.errors import LoginRejectedError
+from gateway.login.challenge import ChallengeState
 from gateway.login.target import same_origin_target
-from gateway.notify.notice import LoginNotice
-from gateway.session.cookie import (
-    COOKIE_BYTES,
-    LOGIN_COOKIE,
-    SESSION_COOKIE,
-    clear_cookie,
-    cookie_hash,
-    set_cookie,
-)
+from gateway.session.cookie import COOKIE_BYTES, LOGIN_COOKIE, cookie_hash, set_cookie
 from gateway.session.model import EndReason
-from gateway.session.recorder import session_name
-from gateway.web.inbound import (
-    client_address,
-    login_cookie,
-    require_navigation,
-    require_session,
-    session_key,
-)
+from gateway.web.inbound import login_cookie, require_navigation, session_key
+from gateway.web.opening import holder_in, open_session, see_other, with_session
 from gateway.web.pages import language
 from gateway.web.parts import Parts
-from gateway.web.session_pages import end_session
 
 AGENT_PORTS = (24951, 24952, 24953)
 """Loopback ports on which an agent may wait, the usual one first."""
@@ -95,7 +79,8 @@ def login_pages(parts: Parts) -> Blueprint:
                 target=_target_url(origin, challenge.target),
                 target_id=target_id,
                 ended=_end_told(parts),
-                known=_holder(parts),
+                known=holder_in(parts),
+                from_agent=parts.settings.login.from_agent,
             )
         )
         lifetime = parts.settings.login.pre_session_seconds
@@ -130,19 +115,11 @@ def login_pages(parts: Parts) -> Blueprint:
         except LoginRejectedError as exc:
             # A reload, the way back or a second tab of one login: its session stands already.
             if exc.reason is ErrorCode.CODE_INVALID and _has_session(parts):
-                return _see_other(f"{parts.settings.portal.origin}/")
+                return see_other(f"{parts.settings.portal.origin}/")
             raise
-        if old_session is not None:
-            end_session(parts, old_session, EndReason.REPLACED)
-        session_cookie = parts.sessions.create(
-            completed.identity, completed.agent_key, lease=completed.lease, now=now
-        )
-        _record_started(parts, session_cookie, completed)
-        parts.tell_login(_notice(session_cookie, completed, now))
-        response = _arrival(_target_url(parts.settings.portal.origin, completed.target))
-        response.headers.add("Set-Cookie", set_cookie(SESSION_COOKIE, session_cookie))
-        response.headers.add("Set-Cookie", clear_cookie(LOGIN_COOKIE))
-        return response
+        session_cookie = open_session(parts, completed, old_session=old_session, now=now)
+        arrival = _arrival(_target_url(parts.settings.portal.origin, completed.target))
+        return with_session(arrival, session_cookie)
 
     return pages
 
@@ -176,15 +153,9 @@ def _arrival(target: str) -> Response:
     login.js sets the cookie, which decides nothing else; without script there is none.
     """
     if request.cookies.get(WAITING_COOKIE) != "1":
-        return _see_other(target)
+        return see_other(target)
     response = make_response(render_template("arrived.html", target=target))
     response.headers.add("Set-Cookie", f"{WAITING_COOKIE}=; Path={WAITING_PATH}; Max-Age=0")
-    return response
-
-
-def _see_other(address: str) -> Response:
-    response = Response(status=303)
-    response.headers["Location"] = address
     return response
 
 
@@ -232,16 +203,7 @@ def _login_state(parts: Parts) -> ChallengeState:
 
 
 def _has_session(parts: Parts) -> bool:
-    return _holder(parts) is not None
-
-
-def _holder(parts: Parts) -> str | None:
-    """Return the name of who is in already in this browser."""
-    try:
-        identity = require_session(parts).identity
-    except SessionRequiredError:
-        return None
-    return f"{identity.given_name} {identity.family_name}".strip()
+    return holder_in(parts) is not None
 
 
 def _end_told(parts: Parts) -> str | None:
@@ -251,23 +213,3 @@ def _end_told(parts: Parts) -> str | None:
     """
     key = session_key(parts)
     return None if key is None else _TOLD_ENDS.get(parts.sessions.why_ended(key))
-
-
-def _record_started(parts: Parts, session_cookie: bytes, completed: CompletedLogin) -> None:
-    parts.audit.record(
-        "session_started",
-        session=session_name(cookie_hash(session_cookie)),
-        national_id=completed.identity.national_id,
-        client=client_address(),
-    )
-
-
-def _notice(session_cookie: bytes, completed: CompletedLogin, now: datetime) -> LoginNotice:
-    return LoginNotice(
-        id=secrets.token_hex(16),
-        at=now,
-        identity=completed.identity,
-        session=session_name(cookie_hash(session_cookie)),
-        client=client_address(),
-        language=language(),
-    )

@@ -22,7 +22,10 @@ from gateway.web.parts import Audit, Verifier
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "/_cps/login": "login",
+        "/_cps/start": "login",
+        "/_cps/start/answer": "login",
         "/_cps/agent/claim": "claim",
+        "/_cps/agent/begin": "claim",
         "/_cps/agent/token": "token",
         # A claim ends in one of the two.
         "/_cps/agent/abort": "token",

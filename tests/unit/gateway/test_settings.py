@@ -84,6 +84,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             challenge_seconds = 60
             code_seconds = 10
             pre_session_seconds = 100
+            from_agent = false
             token_bytes = 8000
             min_agent = "1.2.3"
             targets = 200

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.claim import Claim, version_numbers
+from gateway.web.claim import Claim, Introduction, version_numbers
 from tests.support.gateway_fakes import agent_key, claim_members
 
 RID = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -14,9 +14,8 @@ def agent(**changes: object) -> dict[str, object]:
 
 def test_good_claim_is_read() -> None:
     claim = Claim.from_members({**claim_members(RID), "agent": agent()})
-    assert claim == Claim(
-        rid=RID, agent_key=agent_key(), name="cps-agent", version="1.2.3", system="Linux"
-    )
+    said = Introduction(agent_key=agent_key(), name="cps-agent", version="1.2.3", system="Linux")
+    assert claim == Claim(rid=RID, agent=said)
 
 
 @pytest.mark.parametrize(
