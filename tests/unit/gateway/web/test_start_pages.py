@@ -44,6 +44,14 @@ FOREIGN_FORMS = [
 ]
 
 
+def submit(
+    browser: Browser, path: str, headers: Mapping[str, str] | None = None, **fields: str
+) -> TestResponse:
+    """Send a form, by default from a page of our own."""
+    sent = OWN_FORM if headers is None else headers
+    return browser.client.post(path, data=fields, headers=sent, base_url=ORIGIN)
+
+
 def start_code(gateway: FakedGateway) -> str:
     return code_and_lease(gateway)[0]
 
@@ -62,7 +70,7 @@ def answer_code(question: TestResponse) -> str:
 
 def asked(browser: Browser) -> str:
     """Bring *browser* to the question and return the code of its answer."""
-    return answer_code(browser.submit(START, code=start_code(browser.gateway)))
+    return answer_code(submit(browser, START, code=start_code(browser.gateway)))
 
 
 def is_in(browser: Browser) -> bool:
@@ -83,7 +91,7 @@ def test_the_page_holds_nothing_but_its_script_and_a_word_without_it(browser: Br
 
 
 def test_the_question_names_holder_profession_and_portal(browser: Browser) -> None:
-    question = browser.submit(START, code=start_code(browser.gateway))
+    question = submit(browser, START, code=start_code(browser.gateway))
     for shown in ("CAMILLE EXEMPLE", "Médecin", ORIGIN, "Portail &lt;d&#39;essai&gt;"):
         assert shown in question.text
     assert question.headers["Cache-Control"] == "no-store"
@@ -92,7 +100,7 @@ def test_the_question_names_holder_profession_and_portal(browser: Browser) -> No
 
 
 def test_no_is_the_first_answer_and_has_the_focus(browser: Browser) -> None:
-    question = browser.submit(START, code=start_code(browser.gateway)).text
+    question = submit(browser, START, code=start_code(browser.gateway)).text
     buttons = re.findall(r"<button [^>]*>", question)
     assert [re.findall(r'value="(\w+)"', button) for button in buttons] == [["no"], ["yes"]]
     assert ["autofocus" in button for button in buttons] == [True, False]
@@ -100,7 +108,7 @@ def test_no_is_the_first_answer_and_has_the_focus(browser: Browser) -> None:
 
 def test_yes_opens_a_session_that_leads_to_the_portal(browser: Browser) -> None:
     code = asked(browser)
-    answer = browser.submit(ANSWER, code=code, answer="yes")
+    answer = submit(browser, ANSWER, code=code, answer="yes")
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{ORIGIN}/")
     assert is_in(browser)
     assert browser.cookie(LOGIN_COOKIE) is None
@@ -112,8 +120,8 @@ def test_yes_opens_a_session_that_leads_to_the_portal(browser: Browser) -> None:
 
 def test_each_step_is_recorded_without_a_code(browser: Browser) -> None:
     code = start_code(browser.gateway)
-    second = answer_code(browser.submit(START, code=code))
-    browser.submit(ANSWER, code=second, answer="yes")
+    second = answer_code(submit(browser, START, code=code))
+    submit(browser, ANSWER, code=second, answer="yes")
     names = [name for name, _ in browser.gateway.audit.events]
     assert names == ["login_begun", "login_accepted", "login_offered", "session_started"]
     for secret in (code, second):
@@ -122,21 +130,21 @@ def test_each_step_is_recorded_without_a_code(browser: Browser) -> None:
 
 def test_no_opens_nothing_and_ends_it(browser: Browser) -> None:
     code = asked(browser)
-    answer = browser.submit(ANSWER, code=code, answer="no")
+    answer = submit(browser, ANSWER, code=code, answer="no")
     assert answer.status_code == 200
     assert text("start_page.declined_title", "fr") in answer.text
     assert browser.cookie(LOGIN_COOKIE) is None
     assert not is_in(browser)
     (declined,) = browser.gateway.audit.named("login_declined")
     assert declined["national_id"] == TEST_PERSON.national_id
-    assert browser.submit(ANSWER, code=code, answer="yes").status_code == 403
+    assert submit(browser, ANSWER, code=code, answer="yes").status_code == 403
     assert not is_in(browser)
 
 
 def test_the_session_is_a_lease_on_the_card(gateway: FakedGateway, browser: Browser) -> None:
     code, lease = code_and_lease(gateway)
-    second = answer_code(browser.submit(START, code=code))
-    browser.submit(ANSWER, code=second, answer="yes")
+    second = answer_code(submit(browser, START, code=code))
+    submit(browser, ANSWER, code=second, answer="yes")
     assert gateway.say(lease, LeaseEvent.PRESENT, 1).get_json() == {"alive": True}
     gateway.say(lease, LeaseEvent.REMOVED, 2)
     assert not is_in(browser)
@@ -146,9 +154,9 @@ def test_a_card_that_left_before_the_answer_opens_nothing(
     gateway: FakedGateway, browser: Browser
 ) -> None:
     code, lease = code_and_lease(gateway)
-    second = answer_code(browser.submit(START, code=code))
+    second = answer_code(submit(browser, START, code=code))
     gateway.say(lease, LeaseEvent.REMOVED, 1)
-    answer = browser.submit(ANSWER, code=second, answer="yes")
+    answer = submit(browser, ANSWER, code=second, answer="yes")
     assert answer.status_code in (403, 409)
     assert "card_removed" in answer.text
     assert not is_in(browser)
@@ -160,12 +168,12 @@ def test_an_earlier_session_is_named_and_ends_with_a_yes_alone(
     browser.log_in()
     before, cookie = browser.session_key(), browser.cookie(SESSION_COOKIE)
     gateway.verifier.decision = replace(TEST_PERSON, given_name="DOMINIQUE")
-    question = browser.submit(START, code=start_code(gateway))
+    question = submit(browser, START, code=start_code(gateway))
     known = text("start_page.replaces", "fr", name="CAMILLE EXEMPLE")
     assert known in question.text
     assert browser.cookie(SESSION_COOKIE) == cookie
     assert is_in(browser)
-    browser.submit(ANSWER, code=answer_code(question), answer="yes")
+    submit(browser, ANSWER, code=answer_code(question), answer="yes")
     assert browser.session_key() != before
     with pytest.raises(SessionRequiredError):
         gateway.sessions.get(before, now=NOW)
@@ -196,24 +204,24 @@ def test_no_other_site_sends_an_attackers_code(
     gateway: FakedGateway, browser: Browser, headers: Mapping[str, str]
 ) -> None:
     code = start_code(gateway)
-    refused = browser.submit(START, headers, code=code)
+    refused = submit(browser, START, headers, code=code)
     assert refused.status_code == 403
     assert browser.cookie(LOGIN_COOKIE) is None
     # Nor was it used up.
-    assert browser.submit(START, code=code).status_code == 200
+    assert submit(browser, START, code=code).status_code == 200
 
 
 @pytest.mark.parametrize("headers", FOREIGN_FORMS)
 def test_no_other_site_answers_for_the_person(browser: Browser, headers: Mapping[str, str]) -> None:
     code = asked(browser)
-    assert browser.submit(ANSWER, headers, code=code, answer="yes").status_code == 403
+    assert submit(browser, ANSWER, headers, code=code, answer="yes").status_code == 403
     assert not is_in(browser)
 
 
 def test_an_attackers_code_in_a_victims_browser_asks_and_opens_nothing(
     gateway: FakedGateway, browser: Browser
 ) -> None:
-    question = browser.submit(START, code=start_code(gateway))
+    question = submit(browser, START, code=start_code(gateway))
     assert text("start_page.question", "fr", name="CAMILLE EXEMPLE") in question.text
     assert not is_in(browser)
     assert gateway.audit.named("session_started") == []
@@ -227,10 +235,10 @@ def test_the_answer_of_another_browser_is_refused_and_ends_it(
     other = gateway.browser()
     if has_cookie:
         other.begin()
-    refused = other.submit(ANSWER, code=code, answer="yes")
+    refused = submit(other, ANSWER, code=code, answer="yes")
     assert refused.status_code in (400, 403)
     assert not is_in(other)
-    assert browser.submit(ANSWER, code=code, answer="yes").status_code == 403
+    assert submit(browser, ANSWER, code=code, answer="yes").status_code == 403
     assert not is_in(browser)
 
 
@@ -243,9 +251,9 @@ def test_the_cookie_is_new_whatever_the_browser_brought(browser: Browser) -> Non
 
 def test_a_code_is_offered_once(gateway: FakedGateway, browser: Browser) -> None:
     code = start_code(gateway)
-    assert browser.submit(START, code=code).status_code == 200
+    assert submit(browser, START, code=code).status_code == 200
     thief = gateway.browser()
-    refused = thief.submit(START, code=code)
+    refused = submit(thief, START, code=code)
     assert (refused.status_code, "code_invalid" in refused.text) == (403, True)
     assert thief.cookie(LOGIN_COOKIE) is None
 
@@ -253,10 +261,10 @@ def test_a_code_is_offered_once(gateway: FakedGateway, browser: Browser) -> None
 def test_code_and_answer_have_their_time(gateway: FakedGateway, browser: Browser) -> None:
     code = start_code(gateway)
     gateway.clock.advance(START_CODE_SECONDS)
-    assert browser.submit(START, code=code).status_code == 403
+    assert submit(browser, START, code=code).status_code == 403
     second = asked(browser)
     gateway.clock.advance(ANSWER_SECONDS)
-    assert browser.submit(ANSWER, code=second, answer="yes").status_code == 403
+    assert submit(browser, ANSWER, code=second, answer="yes").status_code == 403
     assert not is_in(browser)
 
 
@@ -264,7 +272,7 @@ def test_the_code_of_a_usual_login_is_refused_here_and_burnt(
     gateway: FakedGateway, browser: Browser
 ) -> None:
     code = gateway.code_for(browser.begin())
-    assert gateway.browser().submit(START, code=code).status_code == 403
+    assert submit(gateway.browser(), START, code=code).status_code == 403
     assert browser.open(f"/_cps/callback?code={code}").status_code == 403
     assert not is_in(browser)
 
@@ -322,27 +330,27 @@ def test_an_answer_that_is_malformed_leaves_the_question_open(
     browser: Browser, answer: str
 ) -> None:
     code = asked(browser)
-    assert browser.submit(ANSWER, code=code, answer="maybe").status_code == 400
-    assert browser.submit(ANSWER, code=code, answer=answer).status_code in (200, 303)
+    assert submit(browser, ANSWER, code=code, answer="maybe").status_code == 400
+    assert submit(browser, ANSWER, code=code, answer=answer).status_code in (200, 303)
 
 
 def test_what_cannot_be_recorded_is_not_offered(gateway: FakedGateway, browser: Browser) -> None:
     code = start_code(gateway)
     gateway.audit.failure = StoreUnavailableError("full")
-    assert browser.submit(START, code=code).status_code == 503
+    assert submit(browser, START, code=code).status_code == 503
     assert browser.cookie(LOGIN_COOKIE) is None
 
 
 def test_refusals_are_recorded(browser: Browser) -> None:
-    browser.submit(START, code="A" * 43)
-    browser.submit(ANSWER, code="A" * 43, answer="yes")
+    submit(browser, START, code="A" * 43)
+    submit(browser, ANSWER, code="A" * 43, answer="yes")
     reasons = [event["reason"] for event in browser.gateway.audit.named("login_refused")]
     assert reasons == ["code_invalid", "code_invalid"]
 
 
 def test_names_are_escaped(gateway: FakedGateway, browser: Browser) -> None:
     gateway.verifier.decision = replace(TEST_PERSON, family_name="<b>EXEMPLE</b>")
-    question = browser.submit(START, code=start_code(gateway)).text
+    question = submit(browser, START, code=start_code(gateway)).text
     assert "&lt;b&gt;EXEMPLE" in question
     assert "<b>" not in question
 
