@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.loopback import is_loopback
 from gateway.redis_address import RedisAddress
 from gateway.settings_access import CardTypeName, PeopleSettings
+from gateway.settings_admin import AdminSettings
 from gateway.settings_checks import (
     Audience,
     InputFile,
@@ -229,6 +230,7 @@ class Settings(_Table):
     login: LoginSettings = LoginSettings()
     presence: PresenceSettings = PresenceSettings()
     session: SessionSettings = SessionSettings()
+    admin: AdminSettings = AdminSettings()
     rate: RateSettings = RateSettings()
     store: StoreSettings = StoreSettings()
     edge: EdgeSettings = EdgeSettings()

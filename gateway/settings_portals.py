@@ -20,7 +20,7 @@ from gateway.settings import (
 MAX_PORTALS = 32
 """Each has processes of its own, some 100 MB together."""
 OWN_TABLES = frozenset(
-    {"login", "presence", "session", "rate", "guard", "journal", "audit", "monitor"}
+    {"login", "presence", "session", "admin", "rate", "guard", "journal", "audit", "monitor"}
 )
 """Tables that a portal may have for itself, in place of the common ones."""
 STATE_FOLDER = "portals"

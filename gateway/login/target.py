@@ -4,6 +4,7 @@ from urllib.parse import unquote_to_bytes
 
 HOME = "/"
 MAX_TARGET_CHARS = 2048
+ADMIN_PAGES = "/_cps/admin"
 _OWN_PAGES = b"/_cps"
 
 
@@ -12,7 +13,8 @@ def same_origin_target(target: str) -> str:
 
     Both spellings of the path are looked at, as written and percent-decoded, because a server
     between may decode it: neither holds ``//``, a backslash, a control character or a dot segment.
-    The gateway's own pages are no place to return to.
+    Of the gateway's own pages only the administrators' are a place to return to: opening one of
+    them begins and ends nothing.
 
     :param target: what the browser asked for, path and query, not more than 2048 characters.
     """
@@ -20,12 +22,14 @@ def same_origin_target(target: str) -> str:
         return HOME
     if any(not "!" <= character <= "~" or character in "\\#" for character in target):
         return HOME
-    path = unquote_to_bytes(target.partition("?")[0])
+    written = target.partition("?")[0]
+    path = unquote_to_bytes(written)
     segments = path.split(b"/")
     if b"//" in path or b"\\" in path or b"." in segments or b".." in segments:
         return HOME
     if any(byte < 0x20 or byte == 0x7F for byte in path):
         return HOME
-    if path == _OWN_PAGES or path.startswith(_OWN_PAGES + b"/"):
+    is_own = path == _OWN_PAGES or path.startswith(_OWN_PAGES + b"/")
+    if is_own and written != ADMIN_PAGES and not written.startswith(f"{ADMIN_PAGES}/"):
         return HOME
     return target

@@ -19,6 +19,7 @@ from gateway.assertion import AssertionSigner
 from gateway.audit import open_audit
 from gateway.clock import Clock, system_clock
 from gateway.errors import GatewayError
+from gateway.guard.store import GuardStore
 from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
 from gateway.metrics.model import Metrics
@@ -28,7 +29,7 @@ from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.orders import read_order
 from gateway.serve.places import Places
 from gateway.settings import Settings
-from gateway.stores import Stores, open_stores
+from gateway.stores import open_stores
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
 from gateway.web.app import create_app
@@ -84,6 +85,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
     store = TrustStore.load(settings.trust, settings.environment, now)
     notifier = Notifier(ways_of(settings.notify, settings.portal), metrics.notice)
     notifier.start()
+    guard = stores.open_guard() if settings.guard.routes else None
     return create_app(
         settings=settings,
         clock=clock,
@@ -96,22 +98,22 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
                 AccessRules.of(settings.login),
                 settings.portal.origin,
             ),
-            settings,
-            stores,
+            guard,
         ),
         audit=open_audit(settings, clock, on_record=metrics.decision),
         make_counters=stores.make_counters,
         counts=metrics,
         tell_login=notifier.tell,
+        guard=guard,
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience
         ),
     )
 
 
-def _unblocked(verifier: Verifier, settings: Settings, stores: Stores) -> Verifier:
+def _unblocked(verifier: Verifier, guard: GuardStore | None) -> Verifier:
     """Return what decides, where there is a guard, on those whom it does not keep out."""
-    return UnblockedVerifier(verifier, stores.open_guard()) if settings.guard.routes else verifier
+    return verifier if guard is None else UnblockedVerifier(verifier, guard)
 
 
 def _load(settings: Settings, lifeline: Lifeline) -> Flask:

@@ -6,11 +6,13 @@ from functools import partial
 from flask import Flask
 
 from gateway.clock import Clock
+from gateway.guard.store import GuardStore
 from gateway.login.challenge import ChallengeStore
 from gateway.notify.notice import LoginNotice
 from gateway.rates import MakeCounters
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
+from gateway.web.admin import admin
 from gateway.web.agent_api import agent_api
 from gateway.web.diagnostics import diagnostics
 from gateway.web.failures import answer_failures
@@ -40,6 +42,7 @@ def create_app(
     make_counters: MakeCounters | None = None,
     counts: Counts | None = None,
     tell_login: Callable[[LoginNotice], None] | None = None,
+    guard: GuardStore | None = None,
 ) -> Flask:
     """Return the control plane; it keeps nothing itself, so that several processes can run it.
 
@@ -47,6 +50,7 @@ def create_app(
     :param make_counters: what rates are counted with; default: in this process alone.
     :param counts: where answers are counted; default: nowhere.
     :param tell_login: takes the notice of each login at once; default: nobody is told.
+    :param guard: who is kept out; default: no route is sensitive, and nobody is.
     """
     rates = Rates(settings.rate, clock=clock, audit=audit, make_counters=make_counters)
     parts = Parts(
@@ -58,6 +62,7 @@ def create_app(
         audit=audit,
         signer=signer,
         tell_login=tell_login or _tell_nobody,
+        guard=guard,
     )
     app = Flask(__name__, static_url_path="/_cps/static")
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
@@ -66,7 +71,7 @@ def create_app(
     if counts is not None:
         measure(app, counts)
     limit_rates(app, rates)
-    blueprints = (agent_api, login_pages, session_pages, diagnostics, internal, key_set)
+    blueprints = (agent_api, login_pages, session_pages, admin, diagnostics, internal, key_set)
     for blueprint in (*blueprints, start_pages):
         app.register_blueprint(blueprint(parts))
     teach_templates(app, parts)

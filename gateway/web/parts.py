@@ -7,7 +7,9 @@ from typing import Protocol
 
 from cps.authtoken.token import AuthToken
 from gateway.clock import Clock
+from gateway.guard.store import GuardStore
 from gateway.identity import VerifiedIdentity
+from gateway.journal.line import FieldValue
 from gateway.login.challenge import Challenge, ChallengeStore
 from gateway.notify.notice import LoginNotice
 from gateway.session.model import SessionStore
@@ -27,7 +29,7 @@ class Verifier(Protocol):
 class Audit(Protocol):
     """Where decisions are recorded; :class:`gateway.audit.AuditLog`."""
 
-    def record(self, event: str, /, **fields: str | int | None) -> None:
+    def record(self, event: str, /, **fields: FieldValue) -> None:
         """Write one event.
 
         :raises StoreUnavailableError: where it cannot be written.
@@ -54,3 +56,5 @@ class Parts:
     signer: Signer
     tell_login: Callable[[LoginNotice], None]
     """Takes the notice of each login, without waiting and without an error."""
+    guard: GuardStore | None
+    """Who is kept out; ``None`` where no route is sensitive."""

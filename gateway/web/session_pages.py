@@ -47,6 +47,7 @@ def session_pages(parts: Parts) -> Blueprint:
             idle_until=idle_until,
             seconds_left=int((idle_until - now).total_seconds()),
             warn_seconds=min(WARN_SECONDS, limits.idle_seconds // 2),
+            is_administrator=current.identity.national_id in parts.settings.admin.identities,
         )
 
     @pages.get("/logout")

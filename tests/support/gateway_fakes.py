@@ -22,7 +22,9 @@ from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken, CardDescription
 from gateway.database import Database
 from gateway.errors import StoreUnavailableError
+from gateway.guard.store import GuardStore
 from gateway.identity import CardKind, VerifiedIdentity
+from gateway.journal.line import FieldValue
 from gateway.login.challenge import Challenge
 from gateway.login.sqlite import SQLiteChallengeStore
 from gateway.notify.notice import LoginNotice
@@ -84,15 +86,15 @@ class FakeVerifier:
 class RecordingAudit:
     """Keeps events; fails like a full disk where it is told to."""
 
-    events: list[tuple[str, Mapping[str, str | int | None]]] = field(default_factory=list)
+    events: list[tuple[str, Mapping[str, FieldValue]]] = field(default_factory=list)
     failure: StoreUnavailableError | None = None
 
-    def record(self, event: str, /, **fields: str | int | None) -> None:
+    def record(self, event: str, /, **fields: FieldValue) -> None:
         if self.failure is not None:
             raise self.failure
         self.events.append((event, fields))
 
-    def named(self, event: str) -> list[Mapping[str, str | int | None]]:
+    def named(self, event: str) -> list[Mapping[str, FieldValue]]:
         """Return the fields of every event of that name."""
         return [fields for name, fields in self.events if name == event]
 
@@ -217,8 +219,14 @@ class Browser:
         sent = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "application/json"}
         return self.client.get(path, headers=sent, base_url=ORIGIN)
 
-    def submit(self, path: str, headers: Mapping[str, str] | None = None) -> TestResponse:
-        """Send a form without fields from a page of our own."""
+    def submit(
+        self, path: str, headers: Mapping[str, str] | None = None, /, **fields: str
+    ) -> TestResponse:
+        """Send a form from a page of our own.
+
+        :param headers: instead of those that a browser sends then.
+        :param fields: those of the form.
+        """
         sent = {
             "Sec-Fetch-Mode": "navigate",
             "Sec-Fetch-Dest": "document",
@@ -228,7 +236,7 @@ class Browser:
         }
         if headers is not None:
             sent = dict(headers)
-        return self.client.post(path, headers=sent, base_url=ORIGIN)
+        return self.client.post(path, data=fields, headers=sent, base_url=ORIGIN)
 
     def begin(self, path: str = "/_cps/login") -> str:
         """Open the login page and return its request id."""
@@ -292,8 +300,13 @@ def make_settings(
     )
 
 
-def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway:
-    """Return a control plane whose database lies in *folder*."""
+def make_gateway(
+    folder: Path, settings: Settings | None = None, guard: GuardStore | None = None
+) -> FakedGateway:
+    """Return a control plane whose database lies in *folder*.
+
+    :param guard: who is kept out; default: no route is sensitive.
+    """
     settings = settings or make_settings(folder)
     clock, verifier, audit = FakeClock(), FakeVerifier(), RecordingAudit()
     challenges = SQLiteChallengeStore(Database(folder / "gateway.db"), settings.login)
@@ -308,6 +321,7 @@ def make_gateway(folder: Path, settings: Settings | None = None) -> FakedGateway
         audit=audit,
         signer=FakeSigner(),
         tell_login=notices.append,
+        guard=guard,
     )
     return FakedGateway(
         app=app,

@@ -94,6 +94,9 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             idle_seconds = 600
             absolute_seconds = 1200
             touch_seconds = 10
+            [admin]
+            identities = ["899900000013"]
+            fresh = "90s"
             [rate]
             login_per_minute = 1
             claim_per_minute = 2
