@@ -13,7 +13,7 @@ from gateway.audit_targets import (
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailableError
 from gateway.journal.line import FieldValue, bounded
-from gateway.journal.places import journal_key, open_chain
+from gateway.journal.places import journal_keys, open_chain
 from gateway.settings import Settings
 
 CHAIN = "audit"
@@ -92,7 +92,8 @@ def open_audit(settings: Settings, clock: Clock, *, on_record: OnRecord | None =
 def _target(settings: Settings, clock: Clock) -> AuditTarget:
     audit = settings.audit
     if audit.journal:
-        return ChainTarget(open_chain(settings, CHAIN, key=journal_key(settings), clock=clock))
+        keys = journal_keys(settings).current
+        return ChainTarget(open_chain(settings, CHAIN, keys=keys, clock=clock))
     if audit.file is not None:
         return FileTarget(audit.file)
     if audit.syslog is not None:

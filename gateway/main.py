@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "keys":
             return _keys(options)
         if options.command == "audit":
-            return run_audit(options)
+            return run_audit(options, system_clock)
         if options.command == "guard":
             return run_guard(options, system_clock)
         if options.command == "trust":

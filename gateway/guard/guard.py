@@ -25,8 +25,8 @@ from gateway.guard.store import (
     Run,
 )
 from gateway.journal.access import Access, RecordNames, normalised
-from gateway.journal.key import JournalKey
 from gateway.journal.line import FieldValue
+from gateway.journal.ring import Keys
 from gateway.session.model import EndReason, Session, SessionStore
 from gateway.settings_guard import GuardSettings
 
@@ -97,22 +97,22 @@ class Guard:
         *,
         store: GuardStore,
         sessions: SessionStore,
-        key: JournalKey,
+        keys: Keys,
         audit: Audit,
         alarms: Alarms,
         clock: Clock,
     ) -> None:
         """Take the rules and what they work with.
 
-        :param key: names records; machines that share a store should share it, for a record seen
-            by two of them counts twice otherwise.
+        :param keys: the newest names records; machines that share a store should share them, for
+            a record seen by two of them counts twice otherwise.
         """
         self._rules = rules_of(settings)
         self._zone = ZoneInfo(settings.timezone)
         self._store = store
         self._sessions = sessions
-        self._key = key
-        self._names = RecordNames(key, "hashed")
+        self._keys = keys
+        self._names = RecordNames(keys, "hashed")
         self._audit = audit
         self._alarms = alarms
         self._clock = clock
@@ -250,7 +250,8 @@ class Guard:
         digits = "".join(c for c in normalised(record) if c.isascii() and c.isdecimal())
         if not 0 < len(digits) <= MAX_NUMBER_DIGITS:
             return None
-        return (int(digits) + self._key.blinding(who)) % NUMBER_MODULUS
+        blinding = self._keys().current.records.blinding(who)
+        return (int(digits) + blinding) % NUMBER_MODULUS
 
 
 def network_of(address: str) -> str:

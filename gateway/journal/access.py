@@ -11,8 +11,9 @@ from gateway.clock import Clock
 from gateway.errors import StoreUnavailableError
 from gateway.journal.chain import Chain
 from gateway.journal.commit import GroupCommit
-from gateway.journal.key import JournalKey
+from gateway.journal.key import RecordKey
 from gateway.journal.line import MAX_TEXT_CHARS, FieldValue
+from gateway.journal.ring import Keys
 
 EVENT = "access"
 
@@ -53,13 +54,13 @@ def normalised(record: str) -> str:
 class RecordNames:
     """How the journal names records."""
 
-    def __init__(self, key: JournalKey, mode: Literal["hashed", "plain"]) -> None:
-        self._key = key
+    def __init__(self, keys: Keys, mode: Literal["hashed", "plain"]) -> None:
+        self._keys = keys
         self._mode = mode
 
     def hashed(self, record: str) -> str:
-        """Return the name that nobody can turn back without the key."""
-        return f"h:{self._key.record_hash(normalised(record))}"
+        """Return the name that nobody can turn back without the key in use."""
+        return _hashed(self._keys().current.records, record)
 
     def name(self, record: str) -> str:
         """Return the name that is written into new lines."""
@@ -68,9 +69,17 @@ class RecordNames:
         # Also what is too long for a line: cut, two records could have one name.
         return self.hashed(record)
 
-    def all_names(self, record: str) -> tuple[str, str]:
-        """Return every name that *record* may have, whatever the setting was."""
-        return self.hashed(record), f"p:{normalised(record)}"
+    def all_hashed(self, record: str) -> list[str]:
+        """Return the hashed names that *record* may have, one for each key that was in use."""
+        return [_hashed(key, record) for key in self._keys().record_keys]
+
+    def all_names(self, record: str) -> list[str]:
+        """Return every name that *record* may have, whatever key and setting were."""
+        return [*self.all_hashed(record), f"p:{normalised(record)}"]
+
+
+def _hashed(key: RecordKey, record: str) -> str:
+    return f"h:{key.hash(normalised(record))}"
 
 
 class AccessJournal:

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailableError
-from gateway.journal.checkpoint import CHECKPOINT_LINES, checkpoint
+from gateway.journal.checkpoint import CHECKPOINT_LINES, checkpoint, handover
 from gateway.journal.files import ChainFile, append_durably, chain_files, remove
 from gateway.journal.head import Head, read_head, write_head
 from gateway.journal.key import JournalKey
-from gateway.journal.line import Fields, encode
+from gateway.journal.line import Fields, Link, encode
 from gateway.journal.recovery import Position, find_end
+from gateway.journal.ring import JournalRing, Keys
 
 LOCK_FILE = "lock"
 LOCK_SECONDS = 5.0
@@ -52,6 +53,31 @@ class _Outdated:
     """Number of its last line."""
 
 
+class _Lines:
+    """Lines that are written together."""
+
+    def __init__(self, after: Link, *, chain: str, at: str) -> None:
+        self.contents: list[bytes] = []
+        self.link = after
+        self._chain = chain
+        self._at = at
+
+    def add(self, fields: Fields) -> None:
+        self._take(encode(fields, self.link))
+
+    def add_checkpoint(self, key: JournalKey) -> None:
+        self._take(checkpoint(self.link, chain=self._chain, at=self._at, key=key))
+
+    def add_handover(self, key: JournalKey, to: JournalKey) -> None:
+        """Have *key* name the next one, which signs at once."""
+        self._take(handover(self.link, chain=self._chain, at=self._at, key=key, to=to.verifier))
+        self.add_checkpoint(to)
+
+    def _take(self, line: tuple[bytes, Link]) -> None:
+        content, self.link = line
+        self.contents.append(content)
+
+
 class Chain:
     """One chain of lines; several processes and threads may append to it."""
 
@@ -60,7 +86,7 @@ class Chain:
         folder: Path,
         name: str,
         *,
-        key: JournalKey,
+        keys: Keys,
         clock: Clock,
         limits: ChainLimits,
         on_full: Callable[[Path], object] | None = None,
@@ -69,12 +95,13 @@ class Chain:
 
         :param folder: the chain's own, made with mode 0700 where it is missing.
         :param name: small letters; begins the names of its files.
+        :param keys: asked at each write, so that all processes change to a new key at one line.
         :param on_full: is told of each file to which nothing more is appended; must not wait.
         """
         self._on_full = on_full
         self._folder = folder
         self._name = name
-        self._key = key
+        self._keys = keys
         self._clock = clock
         self._limits = limits
         self._lock = threading.Lock()
@@ -93,15 +120,31 @@ class Chain:
         :raises TypeError: for a field that no line can hold.
         """
         with self._lock, self._mapped_errors(), self._held():
-            position = self._end()
-            try:
-                self._write(position, records)
-            except BaseException:
-                # What is on the disk is looked at again by the next one.
-                self._position = None
-                raise
+            keys = self._keys()
+            self._write_or_forget(self._end(keys), records, keys)
 
-    def _end(self) -> Position:
+    def hand_over(self) -> None:
+        """Have the newest key sign from now on; nothing is written where it does already.
+
+        :raises StoreUnavailableError: where that cannot be written.
+        """
+        with self._lock, self._mapped_errors(), self._held():
+            keys = self._keys()
+            position = self._end(keys)
+            if position.kid not in (None, keys.current.kid):
+                self._write_or_forget(position, (), keys)
+
+    def _write_or_forget(
+        self, position: Position, records: Sequence[Fields], keys: JournalRing
+    ) -> None:
+        try:
+            self._write(position, records, keys)
+        except BaseException:
+            # What is on the disk is looked at again by the next one.
+            self._position = None
+            raise
+
+    def _end(self, keys: JournalRing) -> Position:
         """Return where the chain ends, which another process may have moved."""
         content = read_head(self._folder)
         if (
@@ -110,9 +153,9 @@ class Chain:
             and self._position.is_file_as_left()
         ):
             return self._position
-        return find_end(self._folder, self._name, content, self._key.verifier)
+        return find_end(self._folder, self._name, content, keys.verifiers)
 
-    def _write(self, position: Position, records: Sequence[Fields]) -> None:
+    def _write(self, position: Position, records: Sequence[Fields], keys: JournalRing) -> None:
         now = self._clock()
         at = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         file, size, since = position.file, position.size, position.since
@@ -126,28 +169,50 @@ class Chain:
                 self._folder, self._name, first=position.link.n + 1, day=now.date()
             )
             size = 0
-        lines, link = [], position.link
-        if size == 0 or since >= CHECKPOINT_LINES:
-            line, link = checkpoint(link, chain=self._name, at=at, key=self._key)
-            lines.append(line)
+        lines = _Lines(position.link, chain=self._name, at=at)
+        is_due = size == 0 or since >= CHECKPOINT_LINES
+        if position.kid is None or position.kid == keys.current.kid:
+            if is_due:
+                lines.add_checkpoint(keys.current)
+        elif (leaving := keys.signer(position.kid)) is not None:
+            if is_due:
+                lines.add_checkpoint(leaving)
+            lines.add_handover(leaving, keys.current)
+        else:
+            # It can be seen for ever that the key before did not agree.
+            remarks.append({"event": "damaged", "key": position.kid})
+            lines.add_checkpoint(keys.current)
+        if lines.contents:
             since = 0
         for fields in (*({"at": at, **remark} for remark in remarks), *records):
-            line, link = encode(fields, link)
-            lines.append(line)
-        content = b"".join(lines)
+            lines.add(fields)
+        content = b"".join(lines.contents)
         append_durably(file.path, content, size=size)
-        end = Position(link=link, file=file, size=size + len(content), since=since + len(lines))
-        self._note_end(file, end)
+        end = Position(
+            link=lines.link,
+            file=file,
+            size=size + len(content),
+            since=since + len(lines.contents),
+            kid=keys.current.kid,
+        )
+        self._note_end(file, end, keys.current)
         for each in outdated:
             remove(each.file)
         full = position.file
         if self._on_full is not None and full is not None and full != file:
             self._on_full(full.path)
 
-    def _note_end(self, file: ChainFile, end: Position) -> None:
+    def _note_end(self, file: ChainFile, end: Position, key: JournalKey) -> None:
         """Sign where the chain ends now."""
-        head = Head(chain=self._name, link=end.link, file=file.name, size=end.size, since=end.since)
-        self._head, self._position = head.encode(self._key), end
+        head = Head(
+            chain=self._name,
+            link=end.link,
+            file=file.name,
+            size=end.size,
+            since=end.since,
+            kid=key.kid,
+        )
+        self._head, self._position = head.encode(key), end
         write_head(self._folder, self._head)
 
     def _outdated(self, now: datetime) -> list["_Outdated"]:

@@ -1,6 +1,7 @@
 """The signed end of a chain: what the last write made of it, so that a tail cut off shows."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,25 +28,33 @@ class Head:
     """Bytes of that file."""
     since: int
     """Lines since the last checkpoint."""
+    kid: str
+    """Name of the key that signs it, which is the one that signs in the chain."""
 
     def encode(self, key: JournalKey) -> bytes:
-        """Return the file's content, signed."""
-        members = self._members(key.verifier.kid)
+        """Return the file's content, signed by the key that it names."""
+        members = self._members()
         signature = key.sign(canonical(members))
         return canonical({**members, "sig": signature}).ljust(HEAD_BYTES - 1) + b"\n"
 
     @classmethod
-    def decode(cls, content: bytes | None, key: JournalVerifier, *, chain: str) -> Self:
+    def decode(cls, content: bytes | None, keys: Sequence[JournalVerifier], *, chain: str) -> Self:
         """Return the head that *content* holds.
 
         :param content: ``None`` where there is no head.
-        :raises ValueError: where the key did not sign it for *chain*.
+        :param keys: one of which signed it.
+        :raises ValueError: where none did for *chain*.
         """
         if content is None:
             raise ValueError("the signed end of the chain is missing")
         members = decode_members(content)
         signature = members.pop("sig", None)
-        if not isinstance(signature, str) or not key.has_signed(canonical(members), signature):
+        key = next((key for key in keys if key.kid == members.get("key")), None)
+        if (
+            key is None
+            or not isinstance(signature, str)
+            or not key.has_signed(canonical(members), signature)
+        ):
             raise ValueError("the chain's end is not signed by this journal's key")
         match members:
             case {
@@ -59,15 +68,15 @@ class Head:
                 if name != chain:
                     raise ValueError("the signed end is another chain's")
                 link = Link(n=n, digest=digest)
-                return cls(chain=chain, link=link, file=file, size=size, since=since)
+                return cls(chain=chain, link=link, file=file, size=size, since=since, kid=key.kid)
         raise ValueError("not the end of a chain")
 
-    def _members(self, kid: str) -> dict[str, FieldValue]:
+    def _members(self) -> dict[str, FieldValue]:
         return {
             "chain": self.chain,
             "digest": self.link.digest,
             "file": self.file,
-            "key": kid,
+            "key": self.kid,
             "n": self.link.n,
             "since": self.since,
             "size": self.size,

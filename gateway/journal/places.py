@@ -1,4 +1,4 @@
-"""Where the journal's key and chains are, by the settings; both kinds of chain in one folder."""
+"""Where the journal's keys and chains are, by the settings; both kinds of chain in one folder."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.journal.chain import LOCK_FILE, Chain, ChainLimits
-from gateway.journal.key import JournalKey, load_or_create
+from gateway.journal.ring import Keys, RingFile
 from gateway.settings import Settings
 
 KEY_FILE = "journal.key"
-"""Name of the key in ``state_dir``."""
+"""Name of the keys' file in ``state_dir``."""
 ACCESS = "access"
 """The chain of who saw which record."""
 
@@ -20,19 +20,19 @@ def journal_folder(settings: Settings) -> Path:
     return settings.journal.folder or settings.state_dir / "journal"
 
 
-def journal_key(settings: Settings) -> JournalKey:
-    """Return the journal's key, made now where there is none.
+def journal_keys(settings: Settings) -> RingFile:
+    """Return the journal's keys, a first one made now where there is none.
 
     :raises ConfigurationError: for a file that cannot be used.
     """
-    return load_or_create(settings.state_dir / KEY_FILE)
+    return RingFile(settings.state_dir / KEY_FILE)
 
 
 def open_chain(
     settings: Settings,
     name: str,
     *,
-    key: JournalKey,
+    keys: Keys,
     clock: Clock,
     on_full: Callable[[Path], object] | None = None,
 ) -> Chain:
@@ -47,7 +47,7 @@ def open_chain(
     return Chain(
         folder / name,
         name,
-        key=key,
+        keys=keys,
         clock=clock,
         limits=ChainLimits(
             file_bytes=settings.journal.file_bytes,

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.errors import StoreUnavailableError
+from gateway.journal.checkpoint import kid_after
 from gateway.journal.files import ChainFile, chain_files, cut, lines_of
 from gateway.journal.head import Head
 from gateway.journal.key import JournalVerifier
@@ -27,6 +28,8 @@ class Position:
     """Bytes of that file."""
     since: int = 0
     """Lines since the last checkpoint."""
+    kid: str | None = None
+    """Name of the key that signs there; ``None`` where nobody has signed yet."""
     remarks: tuple[Fields, ...] = ()
     """What the chain must say of its past before it goes on."""
 
@@ -38,12 +41,15 @@ class Position:
             return False
 
 
-def find_end(folder: Path, chain: str, head: bytes | None, key: JournalVerifier) -> Position:
+def find_end(
+    folder: Path, chain: str, head: bytes | None, keys: Sequence[JournalVerifier]
+) -> Position:
     """Return where *chain* ends; what a crash left of unacknowledged lines is made whole or cut.
 
     The caller holds the chain's lock.
 
     :param head: the content of the head's file, ``None`` where there is none.
+    :param keys: all that may have signed it.
     :raises OSError: where the files cannot be read or cut.
     :raises StoreUnavailableError: for files that hold no line at all.
     """
@@ -51,59 +57,69 @@ def find_end(folder: Path, chain: str, head: bytes | None, key: JournalVerifier)
     if not files and head is None:
         return Position(link=START)
     try:
-        known = Head.decode(head, key, chain=chain)
+        known = Head.decode(head, keys, chain=chain)
     except ValueError as exc:
         _log.error("%s: %s", chain, exc)
-        return _without_head(files)
+        return _without_head(files, chain, keys)
     begun = [file for file in files if file.name == known.file]
     if not begun or begun[0].path.stat().st_size < known.size:
         # The chain goes on where it was, so that the lines that are gone leave a gap for ever.
         _log.error("%s: lines were removed from its end, up to number %d", chain, known.link.n)
-        return Position(link=known.link, remarks=({"event": "damaged", "through": known.link.n},))
-    return _after_head(known, begun[0], [file for file in files if file > begun[0]])
+        remark: Fields = {"event": "damaged", "through": known.link.n}
+        return Position(link=known.link, kid=known.kid, remarks=(remark,))
+    return _after_head(known, [begun[0], *(file for file in files if file > begun[0])], keys)
 
 
-def _after_head(head: Head, begun: ChainFile, newer: Sequence[ChainFile]) -> Position:
+def _after_head(
+    head: Head, files: Sequence[ChainFile], keys: Sequence[JournalVerifier]
+) -> Position:
     """Return where the chain ends, given that its lines up to *head* are there."""
-    end = Position(link=head.link, file=begun, size=head.size, since=head.since)
+    begun = files[0]
+    end = Position(link=head.link, file=begun, size=head.size, since=head.since, kid=head.kid)
     found = cut_bytes = 0
-    for file in (begun, *newer):
-        start = head.size if file is begun else 0
-        link, size, lines = _follow(file, end.link, start)
-        cut_bytes += cut(file.path, size)
-        if lines:
-            end = Position(link=link, file=file, size=size, since=end.since + lines)
-            found += lines
+    for file in files:
+        reached = _follow(file, end, head.size if file is begun else 0, head.chain, keys)
+        cut_bytes += cut(file.path, reached.size)
+        if reached.link != end.link:
+            found += reached.since - end.since
+            end = reached
     if not found and not cut_bytes:
         return end
     _log.warning("%s: after a crash: %d lines, %d bytes cut", begun.name, found, cut_bytes)
     remark: Fields = {"event": "recovered", "lines": found, "cut_bytes": cut_bytes}
-    return Position(link=end.link, file=end.file, size=end.size, since=end.since, remarks=(remark,))
+    return replace(end, remarks=(remark,))
 
 
-def _follow(file: ChainFile, link: Link, start: int) -> tuple[Link, int, int]:
-    """Return the last good line of *file*, where it ends and how many good ones came."""
-    count = 0
+def _follow(
+    file: ChainFile, end: Position, start: int, chain: str, keys: Sequence[JournalVerifier]
+) -> Position:
+    """Return the last good line of *file* from *start* on, if it has any that follow *end*."""
     for place, content in lines_of(file.path, start=start):
         try:
             line = decode_whole(content)
         except ValueError:
-            return link, place, count
-        if line.link.n != link.n + 1 or line.prev != link.digest:
-            return link, place, count
-        link, start, count = line.link, place + len(content), count + 1
-    return link, start, count
+            break
+        if line.link.n != end.link.n + 1 or line.prev != end.link.digest:
+            break
+        kid = kid_after(line, chain=chain, keys=keys) or end.kid
+        start = place + len(content)
+        end = Position(link=line.link, since=end.since + 1, kid=kid)
+    return replace(end, file=file, size=start)
 
 
-def _without_head(files: Sequence[ChainFile]) -> Position:
+def _without_head(
+    files: Sequence[ChainFile], chain: str, keys: Sequence[JournalVerifier]
+) -> Position:
     """Return where the chain ends by its files alone; it goes on in a new one."""
     remark: Fields = {"event": "damaged", "head": "missing"}
     if not files:
         return Position(link=START, remarks=(remark,))
     last: Link | None = None
+    kid: str | None = None
     for _, content in lines_of(files[-1].path):
         with suppress(ValueError):
-            last = decode_whole(content).link
+            line = decode_whole(content)
+            last, kid = line.link, kid_after(line, chain=chain, keys=keys) or kid
     if last is None:
         raise StoreUnavailableError(f"{files[-1].name} holds no line: move it away")
-    return Position(link=last, remarks=(remark,))
+    return Position(link=last, kid=kid, remarks=(remark,))

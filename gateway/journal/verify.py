@@ -2,12 +2,13 @@
 
 import fcntl
 import os
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.journal.chain import LOCK_FILE, PURGED
-from gateway.journal.checkpoint import EVENT, is_checkpoint
+from gateway.journal.checkpoint import EVENT, HANDOVER, is_checkpoint, next_key
 from gateway.journal.files import ChainFile, chain_files, lines_of
 from gateway.journal.head import Head, read_head
 from gateway.journal.key import JournalVerifier
@@ -15,6 +16,8 @@ from gateway.journal.line import START, Line, Link, decode_whole
 
 MAX_FAULTS = 100
 """Faults told of one chain; a file of another origin would have one a line."""
+CLOCK_TIME = timedelta(minutes=5)
+"""How far clocks of machines that share their keys may be apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +48,32 @@ class Verification:
 
 
 def verify(
-    folder: Path, chain: str, key: JournalVerifier, *, wanted: Set[int] = frozenset()
+    folder: Path, chain: str, keys: Sequence[JournalVerifier], *, wanted: Set[int] = frozenset()
 ) -> Verification:
     """Check every line of *chain*, as it stands at this moment.
 
+    :param keys: the journal's, oldest first, at least one; the chain must end under the last.
     :param wanted: numbers of lines whose hashes are to be told.
     :raises OSError: where the files cannot be read.
     """
-    return _Check(folder, chain, key, wanted).run()
+    return _Check(folder, chain, keys, wanted).run()
 
 
 class _Check:
-    def __init__(self, folder: Path, chain: str, key: JournalVerifier, wanted: Set[int]) -> None:
+    def __init__(
+        self, folder: Path, chain: str, keys: Sequence[JournalVerifier], wanted: Set[int]
+    ) -> None:
         self._wanted = wanted
         self._folder = folder
         self._chain = chain
-        self._key = key
+        self._keys = tuple(keys)
+        self._signing: JournalVerifier | None = None
+        self._not_before = ""
         self._found = Verification()
         self._previous = START
         self._purged = 0
         self._head: Head | None = None
-        self._at_head: str | None = None
+        self._at_head: tuple[str, str | None] | None = None
 
     def run(self) -> Verification:
         files, end = self._snapshot()
@@ -73,6 +81,7 @@ class _Check:
             self._check_file(file, end if file is files[-1] else None)
         self._check_beginning()
         self._check_end()
+        self._check_last_key()
         return self._found
 
     def _snapshot(self) -> tuple[list[ChainFile], int]:
@@ -86,7 +95,7 @@ class _Check:
         finally:
             os.close(descriptor)
         try:
-            self._head = Head.decode(content, self._key, chain=self._chain)
+            self._head = Head.decode(content, self._keys, chain=self._chain)
         except ValueError as exc:
             self._say("head", str(exc))
         return files, end
@@ -123,10 +132,9 @@ class _Check:
         elif line.prev != self._previous.digest:
             self._say(where, f"line {n - 1} is not as it was when line {n} was written")
         if line.fields.get("event") == EVENT:
-            if is_checkpoint(line, chain=self._chain, key=self._key):
-                self._found.checkpoints += 1
-            else:
-                self._say(where, "a checkpoint that this journal's key did not sign")
+            self._check_checkpoint(line, where)
+        elif line.fields.get("event") == HANDOVER:
+            self._check_handover(line, where)
         elif line.fields.get("event") == PURGED:
             through = line.fields.get("through")
             self._purged = max(self._purged, through if isinstance(through, int) else 0)
@@ -135,7 +143,47 @@ class _Check:
         if n in self._wanted:
             self._found.digests[n] = line.link.digest
         if self._head is not None and n == self._head.link.n:
-            self._at_head = line.link.digest
+            signing = self._signing
+            self._at_head = line.link.digest, None if signing is None else signing.kid
+        self._check_date(line, where)
+
+    def _check_checkpoint(self, line: Line, where: str) -> None:
+        named = line.fields.get("key")
+        signer = next((key for key in self._keys if key.kid == named), None)
+        if signer is None or not is_checkpoint(line, chain=self._chain, key=signer):
+            self._say(where, "a checkpoint that this journal's key did not sign")
+            return
+        self._found.checkpoints += 1
+        if self._signing not in (None, signer):
+            self._say(where, f"signed by key {signer.kid}, to which no other handed over")
+        self._go_on_under(signer)
+
+    def _check_handover(self, line: Line, where: str) -> None:
+        signing = self._signing
+        following = None if signing is None else next_key(line, chain=self._chain, key=signing)
+        if signing is None or following is None:
+            self._say(where, "a handover that the key in use did not sign")
+            return
+        place = self._keys.index(signing)
+        known = next((key for key in self._keys[place + 1 :] if key.kid == following.kid), None)
+        if known is None:
+            self._say(where, f"handed over to key {following.kid}, which is none of the keys given")
+        else:
+            self._go_on_under(known)
+
+    def _go_on_under(self, key: JournalVerifier) -> None:
+        if key is self._signing:
+            return
+        self._signing, self._not_before = key, ""
+        if key.made:
+            begin = datetime.fromtimestamp(key.made, UTC) - CLOCK_TIME
+            self._not_before = begin.strftime("%Y-%m-%dT%H:%M:%S")
+
+    def _check_date(self, line: Line, where: str) -> None:
+        """Tell of a line that is older than the key that signs over it: it was put in later."""
+        at = line.fields.get("at", line.fields.get("time"))
+        if self._signing is not None and isinstance(at, str) and at < self._not_before:
+            self._say(where, f"from before key {self._signing.kid} was made")
 
     def _check_beginning(self) -> None:
         first = self._found.first
@@ -148,9 +196,20 @@ class _Check:
         end, last = self._head.link, self._previous.n
         if last < end.n:
             self._say("end", f"lines {last + 1} to {end.n} are missing")
-        elif self._at_head is not None and self._at_head != end.digest:
+        elif self._at_head is not None and self._at_head[0] != end.digest:
             self._say("end", f"line {end.n} is not as it was when the end was signed")
+        elif self._at_head is not None and self._at_head[1] != self._head.kid:
+            self._say("end", f"signed by key {self._head.kid}, which was not in use there")
         self._found.unsigned = max(0, last - end.n)
+
+    def _check_last_key(self) -> None:
+        newest = self._keys[-1]
+        if self._signing is not None and self._signing is not newest:
+            self._say(
+                "end",
+                f"under key {self._signing.kid}, though {newest.kid} follows it: not handed over, "
+                "or the lines since then were removed",
+            )
 
     def _say(self, where: str, what: str) -> None:
         if len(self._found.faults) < MAX_FAULTS:

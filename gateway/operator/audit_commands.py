@@ -1,6 +1,7 @@
 """``cps-gateway audit``: check the journal's chains, and answer whose records were seen by whom."""
 
 import argparse
+import heapq
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,13 +10,16 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
+from gateway.clock import Clock
 from gateway.errors import ConfigurationError
 from gateway.journal.access import RecordNames
 from gateway.journal.key import JournalVerifier
 from gateway.journal.line import Fields, FieldValue
-from gateway.journal.places import ACCESS, chains_in, journal_folder, journal_key
+from gateway.journal.places import ACCESS, chains_in, journal_folder, journal_keys
+from gateway.journal.ring import decode_public, encode_public
 from gateway.journal.search import find, index_full_files
 from gateway.journal.verify import Verification, verify
+from gateway.operator.journal_key_command import add_rotate_key, rotate_key
 from gateway.operator.portal_option import add_config, chosen_portal
 from gateway.settings import Settings
 
@@ -54,15 +58,17 @@ def add_audit_command(parser: argparse.ArgumentParser) -> None:
     _add_view(who)
     index = actions.add_parser("index", help="make indexes that are missing, ahead of questions")
     add_config(index)
-    key = actions.add_parser("key", help="show the public key, for checks on another machine")
+    key = actions.add_parser("key", help="show the public keys, for checks on another machine")
     add_config(key)
+    add_rotate_key(actions.add_parser("rotate-key", help="change the key that signs the journal"))
 
 
-def run_audit(options: argparse.Namespace) -> int:
+def run_audit(options: argparse.Namespace, clock: Clock) -> int:
     """Run one of the actions and return its exit code.
 
     :param options: as parsed by what :func:`add_audit_command` added.
     :raises ConfigurationError: where settings, key or files cannot be used.
+    :raises StoreUnavailableError: where a change of keys cannot be recorded.
     """
     try:
         if options.action == "verify":
@@ -74,8 +80,10 @@ def run_audit(options: argparse.Namespace) -> int:
             return _who(options, settings)
         if options.action == "index":
             print(f"{index_full_files(journal_folder(settings) / ACCESS, ACCESS)} indexes made")
+        elif options.action == "rotate-key":
+            rotate_key(options, settings, clock)
         else:
-            print(journal_key(settings).verifier.to_pem().decode(), end="")
+            print(encode_public(journal_keys(settings).current().verifiers).decode(), end="")
     except OSError as exc:
         file = str(exc.filename or "journal")
         raise ConfigurationError(file, "(file)", f"cannot be read: {exc.strerror}") from exc
@@ -114,9 +122,9 @@ def _verify(options: argparse.Namespace) -> int:
         raise ConfigurationError("audit", "--config", "or --folder with --key is wanted")
     if options.config is not None:
         settings = chosen_portal(options)
-        folder, key = journal_folder(settings), journal_key(settings).verifier
+        folder, keys = journal_folder(settings), journal_keys(settings).current().verifiers
     else:
-        folder, key = options.folder, _public_key(options.key)
+        folder, keys = options.folder, _public_keys(options.key)
     noted = [_note(text) for text in options.noted]
     names = chains_in(folder)
     for chain in sorted({name for name, _, _ in noted} - set(names)):
@@ -124,7 +132,7 @@ def _verify(options: argparse.Namespace) -> int:
     problems = len({name for name, _, _ in noted} - set(names))
     for name in names:
         found = verify(
-            folder / name, name, key, wanted={n for chain, n, _ in noted if chain == name}
+            folder / name, name, keys, wanted={n for chain, n, _ in noted if chain == name}
         )
         print(_summary(name, found))
         faults = [f"{fault.where}: {fault.what}" for fault in found.faults]
@@ -157,11 +165,14 @@ def _touched(options: argparse.Namespace, settings: Settings) -> int:
     )
     if options.json:
         return _print_json(lines)
-    groups = _grouped(lines, lambda line: line.get("record"), place="route")
-    plain = _plain_names(options.names, RecordNames(journal_key(settings), "hashed"))
+    plain = _plain_names(options.names, RecordNames(journal_keys(settings).current, "hashed"))
+    # A record may have a name from each key that was in use.
+    groups = _grouped(
+        lines, lambda line: plain.get(str(line.get("record")), line.get("record")), place="route"
+    )
     shown = {record: group for record, group in groups.items() if group.given}
     for record, group in shown.items():
-        print(_row(plain.get(str(record), record), group))
+        print(_row(record, group))
     refused = sum(group.refused for group in groups.values())
     given = sum(group.given for group in groups.values())
     count = len([record for record in shown if record is not None])
@@ -170,12 +181,14 @@ def _touched(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _who(options: argparse.Namespace, settings: Settings) -> int:
-    names = RecordNames(journal_key(settings), settings.journal.records).all_names(options.record)
-    since = _since(options.since)
-    lines = (
-        line
-        for name in names
-        for line in find(journal_folder(settings) / ACCESS, ACCESS, "record", name, since=since)
+    keys, since = journal_keys(settings).current, _since(options.since)
+    names = RecordNames(keys, settings.journal.records).all_names(options.record)
+    lines = heapq.merge(
+        *(
+            find(journal_folder(settings) / ACCESS, ACCESS, "record", name, since=since)
+            for name in names
+        ),
+        key=lambda line: str(line.get("at")),
     )
     if options.json:
         return _print_json(lines)
@@ -219,7 +232,7 @@ def _print_json(lines: Iterable[Fields]) -> int:
 def _plain_names(file: Path | None, names: RecordNames) -> Mapping[str, str]:
     if file is None:
         return {}
-    return {names.hashed(name): name for name in _names_in(file)}
+    return {hashed: name for name in _names_in(file) for hashed in names.all_hashed(name)}
 
 
 def _names_in(file: Path) -> Iterator[str]:
@@ -249,11 +262,11 @@ def _note(text: str) -> tuple[str, int, str]:
     return chain, int(number), digest
 
 
-def _public_key(file: Path | None) -> JournalVerifier:
+def _public_keys(file: Path | None) -> tuple[JournalVerifier, ...]:
     if file is None:
         raise ConfigurationError("audit", "--key", "is wanted with --folder")
     try:
-        return JournalVerifier.from_pem(file.read_bytes())
+        return decode_public(file.read_bytes())
     except ValueError as exc:
         raise ConfigurationError(str(file), "--key", str(exc)) from exc
 

@@ -11,7 +11,7 @@ from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.store import GuardStore
 from gateway.journal.access import AccessJournal, RecordNames
 from gateway.journal.index import index_in_background
-from gateway.journal.places import ACCESS, journal_key, open_chain
+from gateway.journal.places import ACCESS, journal_keys, open_chain
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 
@@ -32,20 +32,20 @@ def open_watch(
     """
     if not settings.guard.routes:
         return None
-    key = journal_key(settings)
+    keys = journal_keys(settings).current
     alarms = AlarmSender(settings.guard.alarm_url, portal=settings.portal.origin)
     guard = Guard(
         settings.guard,
         store=open_guard(),
         sessions=sessions,
-        key=key,
+        keys=keys,
         audit=audit,
         alarms=alarms,
         clock=clock,
     )
     journal = AccessJournal(
-        open_chain(settings, ACCESS, key=key, clock=clock, on_full=index_in_background),
-        RecordNames(key, settings.journal.records),
+        open_chain(settings, ACCESS, keys=keys, clock=clock, on_full=index_in_background),
+        RecordNames(keys, settings.journal.records),
         clock,
         refuses=settings.journal.unwritable == "refuse",
         on_failure=partial(_tell_of_failure, alarms),

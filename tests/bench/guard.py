@@ -16,7 +16,7 @@ from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.guard.store import GuardStore
 from gateway.journal.access import Access
-from gateway.journal.key import load_or_create
+from gateway.journal.ring import RingFile
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
@@ -76,7 +76,7 @@ async def _admit(store: GuardStore, folder: Path) -> float:
         GuardSettings(routes=(route,)),
         store=store,
         sessions=sessions,
-        key=load_or_create(folder / "journal.key"),
+        keys=RingFile(folder / "journal.key").current,
         audit=ListedAudit(),
         alarms=ListedAlarms(),
         clock=system_clock,

@@ -13,17 +13,15 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from gateway.clock import system_clock
 from gateway.journal.access import Access, AccessJournal, RecordNames
 from gateway.journal.chain import Chain, ChainLimits
 from gateway.journal.files import chain_files
-from gateway.journal.key import JournalKey
 from gateway.journal.line import Fields, FieldValue
 from gateway.journal.places import ACCESS
 from gateway.journal.search import find, index_full_files
 from gateway.journal.verify import verify
+from tests.support.chains import new_ring
 
 LINES = 200_000
 DAYS = 365
@@ -31,7 +29,7 @@ PEOPLE = 20_000
 RECORDS = 2_000_000
 BATCH = 5000
 SECONDS = 2.0
-KEY = JournalKey(Ed25519PrivateKey.generate())
+KEYS = new_ring()
 LIMITS = ChainLimits(file_bytes=64_000_000, retention=timedelta(days=365))
 
 
@@ -51,9 +49,9 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def _measure_writing(folder: Path, writers: int) -> None:
     """Write as fast as so many requests at a time can, each waiting for the disk."""
-    chain = Chain(folder, ACCESS, key=KEY, clock=system_clock, limits=LIMITS)
+    chain = Chain(folder, ACCESS, keys=lambda: KEYS, clock=system_clock, limits=LIMITS)
     journal = AccessJournal(
-        chain, RecordNames(KEY, "hashed"), system_clock, refuses=True, on_failure=print
+        chain, RecordNames(lambda: KEYS, "hashed"), system_clock, refuses=True, on_failure=print
     )
     waits: list[float] = []
 
@@ -77,7 +75,7 @@ def _measure_writing(folder: Path, writers: int) -> None:
 
 
 def _measure_questions(folder: Path, count: int) -> None:
-    names = RecordNames(KEY, "hashed")
+    names = RecordNames(lambda: KEYS, "hashed")
     begun = time.perf_counter()
     _fill(folder / ACCESS, count, names)
     _tell("written in batches", begun, count)
@@ -95,7 +93,7 @@ def _measure_questions(folder: Path, count: int) -> None:
         found = sum(1 for _ in find(folder / ACCESS, ACCESS, name, value))
         print(f"  {label}: {found} lines in {time.perf_counter() - begun:.3f} s")
     begun = time.perf_counter()
-    checked = verify(folder / ACCESS, ACCESS, KEY.verifier)
+    checked = verify(folder / ACCESS, ACCESS, KEYS.verifiers)
     _tell(f"audit verify, {len(checked.faults)} faults", begun, count)
 
 
@@ -103,7 +101,7 @@ def _fill(folder: Path, count: int, names: RecordNames) -> None:
     """Write *count* lines, spread over a year."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     step = timedelta(days=DAYS) / count
-    chain = Chain(folder, ACCESS, key=KEY, clock=lambda: now, limits=LIMITS)
+    chain = Chain(folder, ACCESS, keys=lambda: KEYS, clock=lambda: now, limits=LIMITS)
     lines = (_line(number, now, names) for number in range(count))
     while batch := list(islice(lines, BATCH)):
         chain.append(batch)

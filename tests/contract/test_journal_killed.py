@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.journal.key import load_or_create
+from gateway.journal.ring import load_or_create
 from tests.support.chains import ChainPlace
 
 ROUNDS = 6
@@ -34,7 +34,7 @@ def kill_in_the_middle(processes: list["subprocess.Popen[bytes]"]) -> list[str]:
 
 
 def test_what_was_acknowledged_is_there_and_the_chain_is_whole(tmp_path: Path) -> None:
-    place = ChainPlace(tmp_path / "chain", key=load_or_create(tmp_path / "key"))
+    place = ChainPlace(tmp_path / "chain", ring=load_or_create(tmp_path / "key"))
     acknowledged: list[str] = []
     for _ in range(ROUNDS):
         acknowledged += kill_in_the_middle([start(tmp_path) for _ in range(PROCESSES)])
@@ -48,7 +48,7 @@ def test_what_was_acknowledged_is_there_and_the_chain_is_whole(tmp_path: Path) -
 
 def test_a_disk_that_is_full_leaves_a_whole_chain(tmp_path: Path) -> None:
     """A limit on the size of files has the system refuse a write in the middle of a line."""
-    place = ChainPlace(tmp_path / "chain", key=load_or_create(tmp_path / "key"))
+    place = ChainPlace(tmp_path / "chain", ring=load_or_create(tmp_path / "key"))
     script = (
         "import resource, runpy;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999));"

@@ -15,7 +15,7 @@ from gateway.guard.guard import Guard
 from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.journal.access import Access
-from gateway.journal.key import load_or_create
+from gateway.journal.ring import RingFile
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
@@ -42,7 +42,7 @@ class Day:
             GuardSettings(routes=(RIGHTS,)),
             store=SQLiteGuardStore(self.database),
             sessions=sessions,
-            key=load_or_create(folder / "journal.key"),
+            keys=RingFile(folder / "journal.key").current,
             audit=self.audit,
             alarms=self.alarms,
             clock=lambda: self.now,

@@ -55,7 +55,7 @@ class Gateways:
             )
             if number:
                 shutil.copy(folder / "0" / "journal.key", folder / str(number))
-            assert place.key is not None
+            assert place.keys is not None
             self.places.append(place)
         self.relays: list[RunningRelay] = []
 

@@ -12,17 +12,23 @@ from gateway.journal.chain import Chain, ChainLimits
 from gateway.journal.files import chain_files
 from gateway.journal.key import JournalKey
 from gateway.journal.line import Line, decode
+from gateway.journal.ring import JournalRing
 from gateway.journal.verify import Verification, verify
 
 NAME = "access"
 
 
+def new_ring() -> JournalRing:
+    """Return the keys of a new journal."""
+    return JournalRing(current=JournalKey(Ed25519PrivateKey.generate()))
+
+
 @dataclass(slots=True)
 class ChainPlace:
-    """A folder with a chain, a key, a clock and limits."""
+    """A folder with a chain, keys, a clock and limits."""
 
     folder: Path
-    key: JournalKey = field(default_factory=lambda: JournalKey(Ed25519PrivateKey.generate()))
+    ring: JournalRing = field(default_factory=new_ring)
     now: datetime = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
     file_bytes: int = 1_000_000
     retention: timedelta = timedelta(days=365)
@@ -34,11 +40,20 @@ class ChainPlace:
         return Chain(
             self.folder,
             NAME,
-            key=self.key,
+            keys=self.keys,
             clock=lambda: self.now,
             limits=ChainLimits(file_bytes=self.file_bytes, retention=self.retention),
             on_full=self.full.append,
         )
+
+    def keys(self) -> JournalRing:
+        """Return the keys as they are now."""
+        return self.ring
+
+    @property
+    def key(self) -> JournalKey:
+        """The key that signs."""
+        return self.ring.current
 
     def paths(self) -> list[Path]:
         """Return the chain's files, oldest first."""
@@ -63,7 +78,7 @@ class ChainPlace:
 
     def verify(self) -> Verification:
         """Check the chain."""
-        return verify(self.folder, NAME, self.key.verifier)
+        return verify(self.folder, NAME, self.ring.verifiers)
 
     def faults(self) -> list[str]:
         """Return what is wrong with the chain."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.journal.access import Access, AccessJournal, RecordNames
-from gateway.journal.key import load_or_create
+from gateway.journal.ring import load_or_create
 from tests.support.chains import ChainPlace
 
 WRITERS = 8
@@ -39,11 +39,11 @@ async def write_on(journal: AccessJournal, name: str) -> None:
 
 async def main(folder: Path) -> None:
     """Write with several requests at a time into small files."""
-    place = ChainPlace(folder / "chain", key=load_or_create(folder / "key"), file_bytes=20_000)
+    place = ChainPlace(folder / "chain", ring=load_or_create(folder / "key"), file_bytes=20_000)
     place.now = system_clock()
     journal = AccessJournal(
         place.chain(),
-        RecordNames(place.key, "plain"),
+        RecordNames(place.keys, "plain"),
         system_clock,
         refuses=True,
         on_failure=lambda _: None,

@@ -13,9 +13,9 @@ from gateway.edge.watch import Watch
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.guard.store import GuardStore
 from gateway.journal.files import chain_files
-from gateway.journal.key import JournalKey
 from gateway.journal.line import Fields, FieldValue
-from gateway.journal.places import ACCESS, journal_folder, journal_key
+from gateway.journal.places import ACCESS, journal_folder, journal_keys
+from gateway.journal.ring import JournalRing
 from gateway.journal.search import find
 from gateway.journal.verify import verify
 from gateway.serve.watch import open_watch
@@ -87,9 +87,9 @@ class WatchedPlace:
         return relay_settings(self.folder, upstream=upstream).model_copy(update=self._tables)
 
     @property
-    def key(self) -> JournalKey:
-        """The journal's key."""
-        return journal_key(self.settings("http://127.0.0.1:1"))
+    def keys(self) -> JournalRing:
+        """The journal's keys."""
+        return journal_keys(self.settings("http://127.0.0.1:1")).current()
 
     def guard_store(self) -> GuardStore:
         """Return what the guard remembers."""
@@ -115,7 +115,7 @@ class WatchedPlace:
         folder = journal_folder(self.settings("http://127.0.0.1:1")) / ACCESS
         if not folder.exists():
             return []
-        assert verify(folder, ACCESS, self.key.verifier).faults == []
+        assert verify(folder, ACCESS, self.keys.verifiers).faults == []
         return [
             line
             for file in chain_files(folder, ACCESS)

@@ -119,7 +119,7 @@ def test_other_requests_leave_no_trace(quiet: Quiet) -> None:
 def test_records_are_hashed_where_nothing_is_said(tmp_path: Path) -> None:
     with watching(tmp_path, records="hashed") as run:
         run.get("/rights/1850175000001")
-        names = RecordNames(run.place.key, "hashed")
+        names = RecordNames(lambda: run.place.keys, "hashed")
         assert run.records() == [names.hashed("1850175000001")]
 
 

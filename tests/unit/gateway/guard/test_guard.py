@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.database import Database
 from gateway.errors import SessionRequiredError, StoreUnavailableError
@@ -13,11 +12,11 @@ from gateway.guard.guard import Guard, GuardRefusedError, Refusal, network_of
 from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.journal.access import Access
-from gateway.journal.key import JournalKey
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
 from gateway.settings_guard import GuardSettings, RouteSettings, RuleSettings
+from tests.support.chains import new_ring
 from tests.support.relay import PERSON, new_agent_key
 from tests.support.watching import ListedAlarms, ListedAudit
 
@@ -40,11 +39,12 @@ class Watchman:
         self.alarms = ListedAlarms()
         self.routes = SensitiveRoutes(ROUTES)
         self.client = "192.0.2.7"
+        self.ring = new_ring()
         self.guard = Guard(
             GuardSettings(routes=ROUTES, rules=rules, slow_seconds=1),
             store=self.store,
             sessions=self.sessions,
-            key=JournalKey(Ed25519PrivateKey.generate()),
+            keys=lambda: self.ring,
             audit=self.audit,
             alarms=self.alarms,
             clock=lambda: self.now,

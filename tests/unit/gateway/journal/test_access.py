@@ -36,7 +36,7 @@ def run(
 ) -> None:
     journal = AccessJournal(
         place.chain(),
-        RecordNames(place.key, "hashed"),
+        RecordNames(place.keys, "hashed"),
         lambda: place.now,
         refuses=refuses,
         on_failure=(told if told is not None else []).append,
@@ -62,7 +62,7 @@ def test_an_access_is_one_line_with_all_that_is_asked_for_later(place: ChainPlac
         "client": "192.0.2.7",
         "route": "rights",
         "method": "GET",
-        "record": f"h:{place.key.record_hash('1850175000001')}",
+        "record": f"h:{place.key.records.hash('1850175000001')}",
         "status": 200,
         "effect": "slow",
     }
@@ -124,14 +124,14 @@ def test_by_setting_it_goes_on_with_an_alarm(place: ChainPlace, mocker: MockerFi
 
 
 def test_records_are_named_as_the_settings_say(place: ChainPlace) -> None:
-    hashed, plain = RecordNames(place.key, "hashed"), RecordNames(place.key, "plain")
-    assert hashed.name("185") == f"h:{place.key.record_hash('185')}"
+    hashed, plain = RecordNames(place.keys, "hashed"), RecordNames(place.keys, "plain")
+    assert hashed.name("185") == f"h:{place.key.records.hash('185')}"
     assert plain.name("185") == "p:185"
-    assert hashed.all_names("185") == (hashed.name("185"), plain.name("185"))
+    assert hashed.all_names("185") == [hashed.name("185"), plain.name("185")]
 
 
 def test_two_long_records_have_two_names(place: ChainPlace) -> None:
-    plain = RecordNames(place.key, "plain")
+    plain = RecordNames(place.keys, "plain")
     one, other = "x" * MAX_TEXT_CHARS + "1", "x" * MAX_TEXT_CHARS + "2"
     assert plain.name(one) != plain.name(other)
     assert len(plain.name(one)) <= MAX_TEXT_CHARS
@@ -162,10 +162,10 @@ def test_spellings_that_a_portal_may_read_as_one_have_one_name(
     place: ChainPlace, one: str, other: str
 ) -> None:
     for mode in ("hashed", "plain"):
-        names = RecordNames(place.key, "hashed" if mode == "hashed" else "plain")
+        names = RecordNames(place.keys, "hashed" if mode == "hashed" else "plain")
         assert names.name(one) == names.name(other)
 
 
 def test_other_records_have_other_names(place: ChainPlace) -> None:
-    names = RecordNames(place.key, "hashed")
+    names = RecordNames(place.keys, "hashed")
     assert len({names.name(record) for record in ("12-3", "1-23", "123", "1230", "a", "0a")}) == 6

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from gateway.clock import system_clock
-from gateway.journal.places import chains_in, journal_folder, journal_key, open_chain
+from gateway.journal.places import chains_in, journal_folder, journal_keys, open_chain
 from gateway.settings import Settings
 from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
 
@@ -10,9 +10,9 @@ def test_chains_are_in_the_state_folder_where_nothing_is_said(tmp_path: Path) ->
     folder = settings_folder(tmp_path)
     settings = Settings.load(write(folder, MINIMAL))
     settings.state_dir.mkdir(exist_ok=True)
-    key = journal_key(settings)
+    keys = journal_keys(settings).current
     for name in ("access", "audit"):
-        open_chain(settings, name, key=key, clock=system_clock).append([{"event": "a"}])
+        open_chain(settings, name, keys=keys, clock=system_clock).append([{"event": "a"}])
     assert journal_folder(settings) == folder / "state" / "journal"
     assert chains_in(journal_folder(settings)) == ["access", "audit"]
     assert (folder / "state" / "journal.key").is_file()

@@ -76,7 +76,7 @@ def test_who_writes_the_whole_chain_anew_lacks_the_key(place: ChainPlace, tmp_pa
 
 
 def test_an_end_taken_from_another_chain_shows(place: ChainPlace, tmp_path: Path) -> None:
-    other = ChainPlace(tmp_path / "other", key=place.key)
+    other = ChainPlace(tmp_path / "other", ring=place.ring)
     other.chain().append([{"event": "a"}])
     (place.folder / "head").write_bytes((other.folder / "head").read_bytes())
     assert place.faults() == ["line 2 is not as it was when the end was signed"]

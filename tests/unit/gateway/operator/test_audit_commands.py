@@ -6,7 +6,7 @@ import pytest
 
 from gateway.journal.access import RecordNames
 from gateway.journal.line import FieldValue
-from gateway.journal.places import journal_folder, journal_key, open_chain
+from gateway.journal.places import journal_folder, journal_keys, open_chain
 from gateway.main import main
 from gateway.operator.audit_commands import printable
 from gateway.settings import Settings
@@ -22,8 +22,8 @@ class Journal:
         self.file = write(settings_folder(folder), MINIMAL)
         self.settings = Settings.load(self.file)
         self.settings.state_dir.mkdir(exist_ok=True)
-        self.key = journal_key(self.settings)
-        self.names = RecordNames(self.key, "hashed")
+        self.keys = journal_keys(self.settings).current
+        self.names = RecordNames(self.keys, "hashed")
         self.day = 20
         self.seen(DOCTOR, "1850175000001")
         self.seen(DOCTOR, "1850175000001")
@@ -44,7 +44,7 @@ class Journal:
             "record": None if record is None else self.names.name(record),
             "status": status,
         }
-        open_chain(self.settings, "access", key=self.key, clock=lambda: at).append([fields])
+        open_chain(self.settings, "access", keys=self.keys, clock=lambda: at).append([fields])
 
     def audit(self, *arguments: str) -> int:
         return main(["audit", *arguments, "--config", str(self.file)])
