@@ -95,7 +95,8 @@ def only_at_start(portals_before: Portals, portals_after: Portals) -> Iterator[s
     """Name the settings that differ and hold from start to stop."""
     before, after = portals_before.common, portals_after.common
     for key, one, other in (
-        ("portals", _which(portals_before), _which(portals_after)),
+        # One alone keeps its state elsewhere.
+        ("portals", portals_before.are_several, portals_after.are_several),
         ("state_dir", before.state_dir, after.state_dir),
         ("runtime_dir", before.runtime_dir, after.runtime_dir),
         ("listen.address", before.listen.address, after.listen.address),
@@ -111,10 +112,6 @@ def only_at_start(portals_before: Portals, portals_after: Portals) -> Iterator[s
 def edge_count(settings: Settings) -> int:
     """Return how many processes take connections; nginx has workers of its own."""
     return settings.edge.workers or 1 if settings.edge.engine == "embedded" else 1
-
-
-def _which(portals: Portals) -> tuple[str | None, ...] | None:
-    return portals.names if portals.are_several else None
 
 
 def _make_folders(ordered: Portals) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
 
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, open_audit
 from gateway.clock import system_clock
 from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError, StoreUnavailableError
+from gateway.journal.line import FieldValue
 from gateway.serve.child import Program
 from gateway.serve.generation import REPLACEABLE, Generation, only_at_start
 from gateway.settings_portals import Portals
@@ -34,13 +35,18 @@ class Renewal:
         """Take what runs now.
 
         :param listening: the sockets that every generation is lent.
-        :param audits: the audit log of each portal.
+        :param audits: the audit log of each portal, in their order.
         """
         self._path = settings_path
         self._running = running
         self._listening = listening
-        self._audits = tuple(audits)
+        self._audits = dict(zip(running.portals.names, audits, strict=True))
         self._next: Generation | None = None
+
+    @property
+    def audits(self) -> tuple[AuditLog, ...]:
+        """The audit logs of the portals there are."""
+        return tuple(self._audits.values())
 
     async def next_programs(self) -> Sequence[Program] | None:
         """Return what is to run by the file as it is now, ``None`` where that is what runs.
@@ -51,12 +57,19 @@ class Renewal:
             portals = await asyncio.to_thread(self._read)
             if portals == self._running.portals:
                 return None
+            portals.create_directories(file=self._path)
+            self._audits |= {
+                each.portal.name: open_audit(each, system_clock)
+                for each in portals.portals
+                if each.portal.name not in self._audits
+            }
             # Before it holds: what cannot be recorded is not done.
-            for audit in self._audits:
-                audit.record("configuration_loaded", **about(self._path))
+            for name in portals.names:
+                self._audits[name].record("configuration_loaded", **about(self._path))
             self._next = Generation.make(portals, self._listening, before=self._running)
         except (ConfigurationError, StoreUnavailableError, OSError) as exc:
             # Also a full disk: what runs must not end because something new cannot begin.
+            self._without_portal()
             self._say_refused(exc)
             return None
         return self._next.programs
@@ -72,12 +85,15 @@ class Renewal:
         if self._next is not None:
             self._next.take_over()
             self._running, self._next = self._next, None
+            for audit in self._without_portal():
+                _record(audit, "gateway_stopped", exit_code=0)
 
     def refused(self) -> None:
         """Forget the processes that could not be started."""
         if self._next is not None:
             self._next.remove()
             self._next = None
+            self._without_portal()
         fault = ConfigurationError(str(self._path), "(file)", "a process did not start with it")
         self._say_refused(fault)
 
@@ -103,14 +119,24 @@ class Renewal:
         TrustStore.load(common.trust, common.environment, system_clock())
         return portals
 
+    def _without_portal(self) -> Sequence[AuditLog]:
+        """Take the audit logs away of portals that do not run, and return them."""
+        gone = self._audits.keys() - set(self._running.portals.names)
+        return [self._audits.pop(name) for name in gone]
+
     def _say_refused(self, fault: Exception) -> None:
         for line in str(fault).splitlines():
             _log.error("the configuration stays as it was: %s", line)
-        for audit in self._audits:
-            try:
-                audit.record("configuration_refused", faults=str(fault).splitlines())
-            except StoreUnavailableError as exc:
-                _log.error("that could not be recorded: %s", exc)
+        for audit in self.audits:
+            _record(audit, "configuration_refused", faults=str(fault).splitlines())
+
+
+def _record(audit: AuditLog, event: str, **fields: FieldValue) -> None:
+    """Write down what has happened already, or say that it could not be."""
+    try:
+        audit.record(event, **fields)
+    except StoreUnavailableError as exc:
+        _log.error("that could not be recorded: %s", exc)
 
 
 def _written_at(file: Path) -> int:

@@ -85,7 +85,7 @@ def serve(settings_path: Path) -> int:
             try:
                 generation.take_over()
                 code = asyncio.run(supervisor.run(_say))
-                for audit in audits:
+                for audit in renewal.audits:
                     audit.record("gateway_stopped", exit_code=code)
                 return code
             finally:

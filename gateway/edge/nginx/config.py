@@ -6,7 +6,7 @@ from importlib import resources
 from gateway.edge.forward import IDLE_CONNECTION_SECONDS, STALL_SECONDS
 from gateway.edge.nginx.fields import passed_fields, variable_of
 from gateway.edge.nginx.notices import notice_locations, notice_texts, quoted
-from gateway.edge.nginx.site import Behind, Site
+from gateway.edge.nginx.site import Behind, Site, open_verdicts
 from gateway.edge.pages import CHALLENGE, OwnPages
 from gateway.edge.relay import CONTROL_BODY_SECONDS, MAX_CONTROL_BODY, METHODS
 from gateway.edge.templates import fill
@@ -136,7 +136,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _process_values(site: Site) -> dict[str, str]:
-    descriptors = 2 * site.connections + MAX_OPEN_FILES * len(site.portals)
+    descriptors = 2 * site.connections + open_verdicts(site.portals)
     return {
         "user": f"user {site.user};" if site.user else "",
         "folder": str(site.folder),

@@ -17,7 +17,7 @@ from gateway.edge.nginx.config import write_configuration as write
 from gateway.edge.nginx.process import NginxProcess
 from gateway.edge.nginx.program import find_program
 from gateway.edge.nginx.rehearsal import rehearse
-from gateway.edge.nginx.site import Behind, Placed, Site
+from gateway.edge.nginx.site import Behind, Placed, Site, open_verdicts
 from gateway.edge.system_authorities import system_authorities
 from gateway.edge.tls import tls_context
 from gateway.errors import ConfigurationError
@@ -30,6 +30,7 @@ STOP_SECONDS = 3
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 """File systems that are never on a disk."""
 
+_FEWEST_CONNECTIONS = 256
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._@+-]+")
 
 
@@ -141,7 +142,7 @@ def site_of(portals: Sequence[Placed], *, folder: Path, relay_socket: Path) -> S
         refuses_handshakes=True,
         client_field=CLIENT_HEADER,
         relay_socket=relay_socket,
-        connections=_connections(),
+        connections=_connections(beside=open_verdicts(portals)),
         # Its workers would be somebody's who cannot enter the folder; root's they are only where
         # the whole gateway is run by root.
         user="root" if os.geteuid() == 0 else None,
@@ -206,10 +207,15 @@ def _host_of(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def _connections() -> int:
-    """Return how many connections a worker may have, with two files for each."""
+def _connections(*, beside: int) -> int:
+    """Return how many connections a worker may have, with two files for each.
+
+    :param beside: files that it has open besides.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, hard // 2)
+    if hard == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(_FEWEST_CONNECTIONS, min(MAX_CONNECTIONS, (hard - beside) // 2))
 
 
 def _require_free(settings: Settings) -> None:

@@ -1,10 +1,12 @@
 """What one nginx does: where it listens, and which portals stand behind it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from gateway.edge.verdict_cache import MAX_OPEN_FILES
 from gateway.settings import Settings
 
 VERDICTS_FOLDER = "verdicts"
@@ -57,6 +59,12 @@ class Behind(Placed):
         """What makes names in the configuration the portal's own; nothing where it has no name."""
         name = self.settings.portal.name
         return "" if name is None else f"_of_{name.replace('-', '_')}"
+
+
+def open_verdicts(portals: Sequence[Placed]) -> int:
+    """Return how many files of kept verdicts a process of nginx may hold open."""
+    keeps = sum(each.settings.edge.verdict_cache_seconds > 0 for each in portals)
+    return MAX_OPEN_FILES * keeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,16 @@
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
-from gateway.audit import AuditLog
+from gateway.audit import AuditLog, open_audit
 from gateway.audit_targets import FileTarget
 from gateway.clock import system_clock
 from gateway.serve.generation import Generation
 from gateway.serve.renewal import Renewal
 from gateway.settings_portals import Portals
-from tests.support.settings_files import MINIMAL, settings_folder, write
+from tests.support.settings_files import MINIMAL, SEVERAL, settings_folder, write
 
 
 def test_what_runs_goes_on_where_the_disk_does_not_take_the_next(
@@ -29,3 +30,77 @@ def test_what_runs_goes_on_where_the_disk_does_not_take_the_next(
     monkeypatch.setattr("gateway.serve.renewal.TrustStore.load", lambda *_: None)
     assert asyncio.run(renewal.next_programs()) is None
     assert "configuration_refused" in written.read_text()
+
+
+THREE = """[[portals]]
+name = "three"
+origin = "https://three.example"
+upstream = "http://127.0.0.1:8003"
+label = "Trois"
+"""
+
+
+class Several:
+    """A gateway with portals whose settings change."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gateway.serve.renewal.TrustStore.load", lambda *_: None)
+        self._text = SEVERAL + '[audit]\nfile = "audit.jsonl"\n'
+        self._written = folder / "audit.jsonl"
+        self.file = write(settings_folder(folder), self._text)
+        portals = Portals.load(self.file, {})
+        portals.create_directories(file=self.file)
+        audits = [open_audit(each, system_clock) for each in portals.portals]
+        self.renewal = Renewal(self.file, Generation.make(portals, ()), (), audits)
+
+    def change(self, *, more: str = "") -> list[str] | None:
+        """Write the settings with *more*, and return the names of what is to run."""
+        write(self.file.parent, self._text + more)
+        programs = asyncio.run(self.renewal.next_programs())
+        return None if programs is None else [each.name for each in programs]
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        lines = map(json.loads, self._written.read_text().splitlines())
+        return [(line["portal"], line["event"]) for line in lines]
+
+
+def test_a_portal_is_added_with_folders_and_an_audit_log_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Several(tmp_path, monkeypatch)
+    names = several.change(more=THREE)
+    assert names is not None
+    assert "control plane of three" in names
+    assert (tmp_path / "state" / "portals" / "three").stat().st_mode & 0o777 == 0o700
+    several.renewal.accepted()
+    assert several.events == [(n, "configuration_loaded") for n in ("one", "two", "three")]
+    assert len(several.renewal.audits) == 3
+
+
+def test_a_portal_that_is_not_accepted_leaves_no_audit_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Several(tmp_path, monkeypatch)
+    assert several.change(more=THREE)
+    several.renewal.refused()
+    assert len(several.renewal.audits) == 2
+    assert several.events[-2:] == [(n, "configuration_refused") for n in ("one", "two")]
+
+
+def test_a_portal_that_is_taken_away_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = Several(tmp_path, monkeypatch)
+    assert several.change(more=THREE)
+    several.renewal.accepted()
+    names = several.change()
+    assert names is not None
+    assert "control plane of three" not in names
+    several.renewal.accepted()
+    assert several.events[-3:] == [
+        ("one", "configuration_loaded"),
+        ("two", "configuration_loaded"),
+        ("three", "gateway_stopped"),
+    ]
+    assert len(several.renewal.audits) == 2

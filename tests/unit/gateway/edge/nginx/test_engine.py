@@ -1,4 +1,5 @@
 import os
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,23 @@ def test_memory_is_told_from_a_disk(tmp_path: Path) -> None:
     memory = kinds(lambda kind: kind == "tmpfs")
     assert all(is_in_memory(mount / "not" / "there") for mount in memory)
     assert not is_in_memory(Path("/proc"))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "seconds", "connections"),
+    [(20_000, 0, 10_000), (20_000, 2, 9_500), (1024, 2, 256), (-1, 2, 16_384)],
+)
+def test_a_worker_has_files_for_all_its_connections(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    allowed: int,
+    seconds: int,
+    connections: int,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))
+    monkeypatch.setattr(engine, "is_in_memory", lambda _: True)
+    settings = chosen(tmp_path, verdict_cache_seconds=seconds)
+    assert planned(settings, tmp_path).connections == connections
 
 
 def test_an_address_that_is_taken_is_told_at_once(tmp_path: Path) -> None:
