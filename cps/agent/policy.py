@@ -45,6 +45,8 @@ class Policy:
     """Whether the PIN is typed at the reader where it has a keypad."""
     after_signature: AfterSignature | None = None
     """What becomes of the card; ``None`` leaves it to the user's settings."""
+    lock_ends: bool = False
+    """Whether sessions end with a locked screen; else that is for each portal to decide."""
     denied_readers: tuple[str, ...] = ()
     """How the names of readers begin that are not to be used, in whatever case."""
 
@@ -123,6 +125,10 @@ def _after_signature(value: object) -> AfterSignature:
     return _one_of(value, {entry.value: entry for entry in AfterSignature})
 
 
+def _on_lock(value: object) -> bool:
+    return _one_of(value, {"portal": False, "end": True})
+
+
 def _one_of(value: object, meanings: Mapping[str, _T]) -> _T:
     if not isinstance(value, str) or value not in meanings:
         raise ValueError(f"{' or '.join(meanings)} is wanted")
@@ -169,6 +175,7 @@ _READERS: Mapping[str, tuple[str, Callable[[object], object]]] = MappingProxyTyp
         "ports": ("ports", _ports),
         "pinpad": ("keypads", _keypads),
         "after_signature": ("after_signature", _after_signature),
+        "on_lock": ("lock_ends", _on_lock),
         "denied_readers": ("denied_readers", _denied_readers),
     }
 )

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
@@ -82,6 +83,8 @@ class Presence:
     :param gateway_at: returns the gateway of an origin.
     :param clock: seconds that never go back.
     :param suspended: seconds that the computer has slept.
+    :param lock_ends: whether sessions end with a locked screen whatever their portals say; else
+        each portal is told and decides.
     """
 
     def __init__(
@@ -92,14 +95,17 @@ class Presence:
         limits: PresenceLimits | None = None,
         clock: Callable[[], float] = monotonic,
         suspended: Callable[[], float] = suspended_seconds,
+        lock_ends: bool = False,
     ) -> None:
         self._terminal = terminal
         self._gateway_at = gateway_at
         self._limits = limits or PresenceLimits()
         self._clock = clock
         self._suspended = suspended
+        self._lock_ends = lock_ends
         self._lock = threading.Lock()
         self._watches: set[_Watch] = set()
+        self._screen_is_locked = False
         self._closed = False
 
     def __len__(self) -> int:
@@ -121,10 +127,31 @@ class Presence:
         with self._lock:
             self._watches.add(watch)
             closed = self._closed
+            locked = self._screen_is_locked
         if closed:
             watch.say_farewell()
-        else:
-            watch.start()
+            return
+        watch.start()
+        if locked:
+            # The screen was locked between the PIN and now.
+            watch.screen_locks(ends=self._lock_ends)
+
+    def screen_locks(self) -> None:
+        """Have every portal told that the screen is being locked, or its session ended."""
+        for watch in self._all():
+            watch.screen_locks(ends=self._lock_ends)
+
+    def screen_is(self, *, locked: bool) -> None:
+        """Take note of whether the screen is locked; logins that end meanwhile heed it too."""
+        with self._lock:
+            self._screen_is_locked = locked
+        if locked:
+            self.screen_locks()
+
+    def falls_asleep(self) -> None:
+        """Have every session ended: the card may leave while the computer sleeps."""
+        for watch in self._all():
+            watch.falls_asleep()
 
     def close(self) -> None:
         """Tell every gateway that the agent ends; blocks for some seconds at most."""
@@ -137,6 +164,10 @@ class Presence:
         ends_at = monotonic() + self._limits.farewell
         for thread in threads:
             thread.join(max(0.0, ends_at - monotonic()))
+
+    def _all(self) -> tuple["_Watch", ...]:
+        with self._lock:
+            return tuple(self._watches)
 
     def _forget(self, watch: "_Watch") -> None:
         with self._lock:
@@ -171,6 +202,9 @@ class _Watch:
         self._counter = 0
         self._over = threading.Event()
         self._told = threading.Event()
+        self._lock_to_tell = threading.Event()
+        self._woken = threading.Event()
+        """Set where the heartbeats' thread has something to do before its pause is over."""
         self._looked_at = clock()
         self._heard_at = clock()
         self._slept_before = suspended()
@@ -194,12 +228,29 @@ class _Watch:
             _LOG.warning("%s was not told that the agent ends: %s", self._lease.origin, exc)
         self._finish()
 
+    def screen_locks(self, *, ends: bool) -> None:
+        """Tell the gateway of it, before the next heartbeat is due; does not wait for that."""
+        if ends:
+            self._leave("the screen is being locked", LeaseEvent.LOCKED_END)
+        else:
+            self._lock_to_tell.set()
+            self._woken.set()
+
+    def falls_asleep(self) -> None:
+        """End the session; does not wait until that is told."""
+        self._leave("the computer goes to sleep", LeaseEvent.REMOVED)
+
+    def _leave(self, why: str, event: LeaseEvent) -> None:
+        threading.Thread(
+            target=self._run, args=(partial(self._ended, why, event),), name="leave", daemon=True
+        ).start()
+
     def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
         except Exception:  # noqa: BLE001 - a watch that fails must not leave the session open
             _LOG.exception("the card of %s cannot be watched", self._lease.origin)
-            self._removed("the watch failed")
+            self._ended("the watch failed")
 
     def _look(self) -> None:
         """Look at the readers until the card is gone or the lease is over."""
@@ -208,42 +259,51 @@ class _Watch:
             try:
                 states = list(self._terminal.wait(states, self._limits.look))
             except CardError as exc:
-                self._removed(f"the readers cannot be looked at: {exc}")
+                self._ended(f"the readers cannot be looked at: {exc}")
                 return
             self._looked_at = self._clock()
             if not any(_is_same_card(state, self._lease.card) for state in states):
-                self._removed("the card is not where it was")
+                self._ended("the card is not where it was")
             elif self._suspended() - self._slept_before >= self._limits.sleep:
-                self._removed("the computer slept")
+                self._ended("the computer slept")
 
     def _beat(self) -> None:
         """Tell the gateway that the card is there until the lease is over."""
         pause = self._lease.terms.heartbeat
-        while not self._over.wait(pause):
+        while self._rest(pause):
             if self._clock() - self._looked_at > self._limits.blind:
-                self._removed("the readers do not answer")
+                self._ended("the readers do not answer")
                 return
+            event = LeaseEvent.LOCKED if self._lock_to_tell.is_set() else LeaseEvent.PRESENT
             try:
-                alive = self._tell(LeaseEvent.PRESENT)
+                alive = self._tell(event)
             except SignInError as exc:
                 if self._is_hopeless(exc):
                     self._give_up(f"no heartbeat arrives: {exc}")
                     return
-                _LOG.info("a heartbeat to %s did not arrive: %s", self._lease.origin, exc)
+                _LOG.info("%s did not hear %s: %s", self._lease.origin, event, exc)
                 pause = min(self._limits.retry, self._lease.terms.heartbeat)
                 continue
             if not alive:
                 self._give_up("the gateway ended it")
                 return
+            if event is LeaseEvent.LOCKED:
+                self._lock_to_tell.clear()
             pause = self._lease.terms.heartbeat
 
-    def _removed(self, why: str) -> None:
+    def _rest(self, pause: float) -> bool:
+        """Wait for *pause* seconds, or for news; return whether the lease goes on."""
+        self._woken.wait(pause)
+        self._woken.clear()
+        return not self._over.is_set()
+
+    def _ended(self, why: str, event: LeaseEvent = LeaseEvent.REMOVED) -> None:
         """Have the session ended, trying until the gateway would have ended it by itself."""
         if not self._end(why):
             return
         while True:
             try:
-                self._tell(LeaseEvent.REMOVED)
+                self._tell(event)
             except SignInError as exc:
                 if self._is_hopeless(exc):
                     _LOG.warning("%s was not told of it: %s", self._lease.origin, exc)
@@ -268,6 +328,7 @@ class _Watch:
             if self._over.is_set():
                 return False
             self._over.set()
+        self._woken.set()
         _LOG.info("the session at %s is over: %s", self._lease.origin, why)
         return True
 

@@ -30,7 +30,9 @@ class LeaseEvent(StrEnum):
     REMOVED = "removed"
     """The card, its reader or the reader service is gone, or was for a moment."""
     LOCKED = "locked"
-    """The person's screen was locked; the card is still there."""
+    """The person's screen was locked; the card is still there, and the portal decides."""
+    LOCKED_END = "locked_end"
+    """The same on a computer whose administrator has sessions end with it, at every portal."""
     BYE = "bye"
     """The agent ends."""
 

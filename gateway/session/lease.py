@@ -36,6 +36,7 @@ class LeaseDesk:
         self._endings = {
             LeaseEvent.REMOVED: EndReason.CARD_REMOVED,
             LeaseEvent.BYE: EndReason.AGENT_ENDED,
+            LeaseEvent.LOCKED_END: EndReason.SCREEN_LOCKED,
         }
         if settings.locked == "end":
             self._endings[LeaseEvent.LOCKED] = EndReason.SCREEN_LOCKED

@@ -19,6 +19,7 @@ users_may_add = true
 ports = [24951, 25000]
 pinpad = "never"
 after_signature = "leave"
+on_lock = "end"
 denied_readers = ["Windows Hello", "old reader"]
 [pins]
 "{ORIGIN}" = ["{PIN}"]
@@ -47,6 +48,7 @@ def test_without_a_file_the_user_decides(tmp_path: Path) -> None:
     assert policy.users_may_add
     assert (policy.origins, policy.ports, policy.keypads) == ((), PORTS, True)
     assert policy.after_signature is None
+    assert not policy.lock_ends, "each portal decides"
 
 
 def test_a_file_says_everything(file: Path) -> None:
@@ -56,6 +58,7 @@ def test_a_file_says_everything(file: Path) -> None:
     assert policy.ports == (24951, 25000)
     assert not policy.keypads
     assert policy.after_signature is AfterSignature.LEAVE
+    assert policy.lock_ends
     assert policy.pins == {ORIGIN: frozenset({bytes(range(32))})}
 
 
@@ -117,6 +120,7 @@ def test_without_being_told_otherwise_root_must_own_it(
         pytest.param("ports = [24951, 24951]", "ports", id="the same port twice"),
         pytest.param('pinpad = "maybe"', "pinpad", id="pinpad"),
         pytest.param('after_signature = ["reset"]', "after_signature", id="after the signature"),
+        pytest.param('on_lock = "keep"', "portal or end", id="a lock that no portal may heed"),
         pytest.param(f"denied_readers = {['r'] * 65}", "denied_readers", id="too many readers"),
         pytest.param('denied_readers = [""]', "denied_readers", id="every reader"),
         pytest.param("pins = []", "pins", id="pins a list"),

@@ -25,9 +25,10 @@ LEASE_ID = "AAECAwQFBgcICQoLDA0ODw"
 KEY = ec.generate_private_key(ec.SECP256R1())
 OFTEN = LeaseTerms(id=LEASE_ID, heartbeat=0.02, grace=5)
 SELDOM = LeaseTerms(id=LEASE_ID, heartbeat=600, grace=600)
-LIMITS = PresenceLimits(look=0.02, blind=0.2, retry=0.01, farewell=0.5)
+LIMITS = PresenceLimits(look=0.02, blind=0.6, retry=0.01, farewell=0.5)
 SECONDS = 3.0
 PRESENT, REMOVED, BYE = LeaseEvent.PRESENT, LeaseEvent.REMOVED, LeaseEvent.BYE
+LOCKED, LOCKED_END = LeaseEvent.LOCKED, LeaseEvent.LOCKED_END
 AWAY = SignInError(ErrorCode.GATEWAY_UNREACHABLE, "no route")
 
 
@@ -54,7 +55,7 @@ class FakeGateway:
         self.meanwhile(message)
         if message.event in self.fails:
             raise self.fails[message.event]
-        return self.alive and message.event is PRESENT
+        return self.alive and message.event in (PRESENT, LOCKED)
 
     @property
     def events(self) -> list[LeaseEvent]:
@@ -128,7 +129,8 @@ def desk() -> Iterator[Desk]:
     yield Desk(readers=readers, gateway=gateway, presence=presence, slept=slept)
     readers.hangs.clear()
     presence.close()
-    await_(lambda: not [t for t in threading.enumerate() if t.name in ("card watch", "heartbeat")])
+    names = ("card watch", "heartbeat", "leave")
+    await_(lambda: not [t for t in threading.enumerate() if t.name in names])
 
 
 def test_heartbeats_go_on_while_the_card_is_there(desk: Desk) -> None:
@@ -159,6 +161,10 @@ def _unplug(desk: Desk) -> None:
     desk.readers.unplugged = True
 
 
+def _fall_asleep(desk: Desk) -> None:
+    desk.presence.falls_asleep()
+
+
 def _fail_with(failure: Exception) -> Callable[[Desk], None]:
     def fail(desk: Desk) -> None:
         desk.readers.failure = failure
@@ -179,6 +185,7 @@ GOINGS = [
     pytest.param(_fail_with(TransportError("odd")), id="another failure of the service"),
     pytest.param(_fail_with(ValueError("defect")), id="a defect of ours"),
     pytest.param(_sleep, id="sleep"),
+    pytest.param(_fall_asleep, id="sleep that is announced"),
 ]
 
 
@@ -369,6 +376,84 @@ def test_one_session_that_ends_leaves_the_others(desk: Desk) -> None:
     await_(lambda: len(presence) == 1)
     seen = len(gateways[OTHER_ORIGIN].messages)
     await_(lambda: len(gateways[OTHER_ORIGIN].messages) > seen + 2)
+    presence.close()
+
+
+def strict(desk: Desk) -> Presence:
+    """Return the watch of a computer whose administrator has sessions end with the screen."""
+    return Presence(
+        terminal=desk.readers,
+        gateway_at=lambda origin: desk.gateway,
+        limits=LIMITS,
+        lock_ends=True,
+    )
+
+
+def test_a_locked_screen_is_told_at_once_and_the_portal_decides(desk: Desk) -> None:
+    desk.watch(SELDOM)
+    desk.presence.screen_locks()
+    await_(lambda: desk.gateway.events == [LOCKED])
+    time.sleep(0.05)
+    assert len(desk.presence) == 1, "the portal lets it live"
+    desk.gateway.alive = False
+    desk.presence.screen_locks()
+    await_(lambda: len(desk.presence) == 0)
+    assert desk.gateway.events == [LOCKED, LOCKED]
+
+
+def test_heartbeats_go_on_behind_a_locked_screen(desk: Desk) -> None:
+    desk.watch()
+    desk.presence.screen_is(locked=True)
+    await_(lambda: LOCKED in desk.gateway.events)
+    seen = len(desk.gateway.messages)
+    await_(lambda: len(desk.gateway.messages) > seen + 2)
+    assert desk.gateway.events.count(LOCKED) == 1
+
+
+def test_a_locked_screen_is_told_until_it_arrives(desk: Desk) -> None:
+    desk.gateway.fails = {LOCKED: AWAY}
+    desk.watch(SELDOM)
+    desk.presence.screen_locks()
+    await_(lambda: len(desk.gateway.messages) >= 3)
+    desk.gateway.fails = {}
+    desk.gateway.alive = False
+    await_(lambda: len(desk.presence) == 0)
+    assert set(desk.gateway.events) == {LOCKED}
+
+
+def test_where_the_administrator_says_so_a_locked_screen_ends_every_session(desk: Desk) -> None:
+    presence = strict(desk)
+    presence.watch(desk.lease(SELDOM))
+    presence.watch(desk.lease(SELDOM))
+    desk.gateway.fails = {LOCKED_END: AWAY}
+    presence.screen_is(locked=True)
+    await_(lambda: len(desk.gateway.messages) >= 4)
+    presence.screen_is(locked=False)
+    desk.gateway.fails = {}
+    await_(lambda: len(presence) == 0)
+    assert set(desk.gateway.events) == {LOCKED_END}
+
+
+def test_a_gateway_that_does_not_know_the_message_hears_no_heartbeat_any_more(desk: Desk) -> None:
+    presence = strict(desk)
+    desk.gateway.fails = {LOCKED_END: SignInError(ErrorCode.REQUEST_MALFORMED, "event")}
+    presence.watch(desk.lease())
+    presence.screen_locks()
+    await_(lambda: len(presence) == 0)
+    seen = len(desk.gateway.messages)
+    time.sleep(0.1)
+    assert len(desk.gateway.messages) == seen
+
+
+def test_a_login_that_ends_behind_a_locked_screen_hears_of_it(desk: Desk) -> None:
+    presence = strict(desk)
+    presence.screen_is(locked=True)
+    presence.watch(desk.lease(SELDOM))
+    await_(lambda: desk.gateway.events == [LOCKED_END])
+    await_(lambda: len(presence) == 0)
+    presence.screen_is(locked=False)
+    presence.watch(desk.lease())
+    await_(lambda: PRESENT in desk.gateway.events)
     presence.close()
 
 

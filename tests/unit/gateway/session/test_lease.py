@@ -97,6 +97,7 @@ def test_a_heartbeat_keeps_the_session(desk: LeaseDesk, sessions: MemorySessionS
     [
         pytest.param(LeaseEvent.REMOVED, EndReason.CARD_REMOVED, id="card removed"),
         pytest.param(LeaseEvent.BYE, EndReason.AGENT_ENDED, id="agent ends"),
+        pytest.param(LeaseEvent.LOCKED_END, EndReason.SCREEN_LOCKED, id="screen locked"),
     ],
 )
 def test_an_event_ends_the_session_at_once(

@@ -59,6 +59,7 @@ def test_without_heartbeats_the_session_ends(browser: Browser) -> None:
     [
         pytest.param(LeaseEvent.REMOVED, "card_removed", id="card removed"),
         pytest.param(LeaseEvent.BYE, "agent_ended", id="agent ends"),
+        pytest.param(LeaseEvent.LOCKED_END, "screen_locked", id="screen locked"),
     ],
 )
 def test_an_event_ends_the_session_and_is_recorded(

@@ -1,0 +1,234 @@
+"""What logind tells of the desktop, on a bus of our own: heeded, and from nobody else."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from jeepney import new_signal
+
+from cps.agent.logind import DesktopEvent, Logind, LogindError, LogindLimits, LogindWatch
+from tests.support.logind import (
+    MANAGER,
+    OTHER_SESSION,
+    OWN_SESSION,
+    LogindDouble,
+    private_bus,
+    properties_changed,
+    running_logind,
+    send_to_everybody_by_name,
+    session_signal,
+)
+
+SOON = 10.0
+LIMITS = LogindLimits(look=0.05, retry=0.05)
+
+
+@pytest.fixture(scope="module")
+def bus() -> Iterator[str]:
+    with private_bus() as address:
+        yield address
+
+
+@pytest.fixture
+def double(bus: str) -> Iterator[LogindDouble]:
+    with running_logind(bus) as running:
+        yield running
+
+
+@pytest.fixture
+def logind(bus: str, double: LogindDouble) -> Iterator[Logind]:
+    with closing(Logind(bus)) as connected:
+        yield connected
+
+
+class Heard:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def screen_locks(self) -> None:
+        self.events.append("locks")
+
+    def screen_is(self, *, locked: bool) -> None:
+        self.events.append("locked" if locked else "unlocked")
+
+    def falls_asleep(self) -> None:
+        self.events.append("sleep")
+
+
+def await_(met: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SOON
+    while not met():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.005)
+
+
+def test_a_lock_that_is_asked_for_is_told(logind: Logind, double: LogindDouble) -> None:
+    double.want_lock()
+    assert logind.wait(SOON) is DesktopEvent.LOCK_WANTED
+
+
+def test_a_hint_that_changes_is_told(logind: Logind, double: LogindDouble) -> None:
+    assert logind.locked is False
+    double.set_locked(True)
+    assert logind.wait(SOON) is DesktopEvent.LOCKED
+    double.set_locked(False)
+    assert logind.wait(SOON) is DesktopEvent.UNLOCKED
+
+
+def test_a_hint_that_changed_without_its_value_is_asked_for(
+    logind: Logind, double: LogindDouble
+) -> None:
+    double.locked[OWN_SESSION] = True
+    double.signal(properties_changed(OWN_SESSION, {}, unsaid=("LockedHint",)))
+    assert logind.wait(SOON) is DesktopEvent.LOCKED
+
+
+def test_a_screen_that_is_locked_already_is_known(bus: str, double: LogindDouble) -> None:
+    double.locked[OWN_SESSION] = True
+    with closing(Logind(bus)) as logind:
+        assert logind.locked is True
+
+
+def test_sleep_is_told_when_it_begins(logind: Logind, double: LogindDouble) -> None:
+    double.sleep(False)
+    assert logind.wait(SOON) is None
+    double.sleep(True)
+    assert logind.wait(SOON) is DesktopEvent.SLEEP
+
+
+def test_what_concerns_other_sessions_or_properties_is_nothing(
+    logind: Logind, double: LogindDouble
+) -> None:
+    double.want_lock(OTHER_SESSION)
+    double.set_locked(True, OTHER_SESSION)
+    double.signal(properties_changed(OWN_SESSION, {"IdleHint": ("b", True)}))
+    double.signal(session_signal("Unlock"))
+    for _ in range(4):
+        assert logind.wait(SOON) is None
+    double.want_lock()
+    assert logind.wait(SOON) is DesktopEvent.LOCK_WANTED
+
+
+def test_a_person_who_sits_down_anew_is_followed(logind: Logind, double: LogindDouble) -> None:
+    double.session = OTHER_SESSION
+    double.want_lock()
+    assert logind.wait(SOON) is None
+    double.want_lock(OTHER_SESSION)
+    assert logind.wait(SOON) is DesktopEvent.LOCK_WANTED
+
+
+def test_signals_of_another_program_are_nothing(
+    bus: str, logind: Logind, double: LogindDouble
+) -> None:
+    send_to_everybody_by_name(
+        bus,
+        session_signal("Lock"),
+        properties_changed(OWN_SESSION, {"LockedHint": ("b", True)}),
+        new_signal(MANAGER, "PrepareForSleep", "b", (True,)),
+    )
+    double.want_lock()
+    assert logind.wait(SOON) is DesktopEvent.LOCK_WANTED, "the first thing that is heeded"
+
+
+def test_a_flood_of_another_program_hides_no_lock(
+    bus: str, logind: Logind, double: LogindDouble
+) -> None:
+    double.want_lock()
+    send_to_everybody_by_name(bus, *(session_signal("Unlock") for _ in range(1000)))
+    assert logind.wait(SOON) is DesktopEvent.LOCK_WANTED
+
+
+def test_a_wait_is_bounded(logind: Logind) -> None:
+    began = time.monotonic()
+    assert logind.wait(0.05) is None
+    assert time.monotonic() - began < SOON / 2
+
+
+def test_without_a_bus_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LogindError, match="no bus"):
+        Logind(f"unix:path={tmp_path}/none")
+
+
+def test_a_bus_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    path = f"{tmp_path}/bus"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(path)
+        silent.listen()
+        with pytest.raises(LogindError, match="no bus"):
+            Logind(f"unix:path={path}")
+
+
+def test_without_logind_there_is_an_error(bus: str) -> None:
+    with pytest.raises(LogindError, match="ServiceUnknown"):
+        Logind(bus)
+
+
+def test_without_a_session_there_is_an_error(bus: str) -> None:
+    with running_logind(bus, session=None), pytest.raises(LogindError, match="NoSessionForPID"):
+        Logind(bus)
+
+
+def test_an_end_of_logind_is_an_error(bus: str) -> None:
+    with running_logind(bus):
+        logind = Logind(bus)
+    with closing(logind), pytest.raises(LogindError, match="ended"):
+        logind.wait(SOON)
+
+
+def test_an_end_of_the_bus_is_an_error() -> None:
+    with private_bus() as own, running_logind(own):
+        logind = Logind(own)
+    with closing(logind), pytest.raises(LogindError):
+        logind.wait(SOON)
+
+
+def test_the_watch_tells_all(bus: str, double: LogindDouble) -> None:
+    heard = Heard()
+    double.locked[OWN_SESSION] = True
+    with closing(LogindWatch(heard, bus=bus, limits=LIMITS)):
+        await_(lambda: heard.events == ["locked"])
+        double.set_locked(False)
+        double.want_lock()
+        double.sleep(True)
+        await_(lambda: heard.events == ["locked", "unlocked", "locks", "sleep"])
+    double.want_lock()
+    time.sleep(0.1)
+    assert len(heard.events) == 4, "a watch that was closed tells nothing"
+
+
+def test_a_lock_while_logind_was_away_is_learnt_of(
+    bus: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    heard = Heard()
+    with closing(LogindWatch(heard, bus=bus, limits=LIMITS)):
+        await_(lambda: "ServiceUnknown" in caplog.text)
+        with running_logind(bus):
+            await_(lambda: heard.events == ["unlocked"])
+        await_(lambda: "logind ended" in caplog.text)
+        with running_logind(bus) as again:
+            again.locked[OWN_SESSION] = True
+            await_(lambda: heard.events[-1] == "locked")
+    assert caplog.text.count("logind ended") == 1
+
+
+def test_what_stays_away_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    with closing(
+        LogindWatch(
+            Heard(),
+            bus=f"unix:path={tmp_path}/none",
+            limits=LogindLimits(look=0.05, retry=0.01),
+        )
+    ):
+        await_(lambda: "no bus" in caplog.text)
+        time.sleep(0.1)
+    assert caplog.text.count("no bus") == 1
+    assert "logind" not in [thread.name for thread in threading.enumerate()]
