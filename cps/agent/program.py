@@ -6,28 +6,38 @@ import os
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
+from cps.agent.begun import BegunLogins
 from cps.agent.consent import Consent
 from cps.agent.desktop import TrayIcon
 from cps.agent.errors import AgentError, ConfigurationError
 from cps.agent.file import pin_from_descriptor, pin_from_file
 from cps.agent.gateway_client import GatewayClient
+from cps.agent.handover import Handover
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.pin_entry import PINEntry
-from cps.agent.platform import confirmed_file, policy_file
+from cps.agent.platform import confirmed_file, desktop_watch, policy_file
 from cps.agent.policy import Policy
 from cps.agent.portals import Portals
 from cps.agent.ports import ADDRESS, listen
 from cps.agent.presence import Presence
-from cps.agent.server import AgentServer, ServerLimits, belongs_to_this_user
+from cps.agent.server import (
+    AgentServer,
+    ServerLimits,
+    belongs_to_this_user,
+    tells_users_apart,
+)
 from cps.agent.settings import SETTINGS_FILE, AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
+from cps.agent.texts import Words, words
 from cps.agent.window import WindowPINEntry, window_usable
 from cps.agent.workflow import Workflow, WorkflowLimits
 from cps.authtoken.catalogue import language_of
@@ -38,6 +48,8 @@ from cps.errors import NoServiceError
 from cps.transport.connection import CardConnection, CardTerminal
 from cps.transport.ghosts import is_ghost
 
+LOOK_SECONDS = 0.5
+"""How often an agent that began a login itself looks whether the session is over."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,6 +61,7 @@ def run_agent(
     pin_descriptor: int | None,
     virtual_card: Path | None,
     port: int | None,
+    begin: str | None = None,
 ) -> None:
     """Run the agent until SIGINT or SIGTERM.
 
@@ -58,6 +71,7 @@ def run_agent(
     :param pin_descriptor: likewise, an open file descriptor.
     :param virtual_card: a simulated card's file, instead of the readers.
     :param port: instead of the usual ones.
+    :param begin: origin of a portal to log in to at once; the agent then ends with that session.
     :raises AgentError: where it cannot run; ConfigurationError for a wrong option or file.
     :raises cps.errors.CardError: where the virtual card's file cannot be used.
     """
@@ -66,6 +80,8 @@ def run_agent(
     settings = AgentSettings.load(Path.home() / SETTINGS_FILE)
     attended = pin_file is None and pin_descriptor is None
     allowed = allowed_portals(policy, settings, portals, development=development, attended=attended)
+    if begin is not None:
+        require_beginnable(begin, allowed)
     with (
         _terminal(virtual_card, policy) as terminal,
         closing(_pin_entry(pin_file, pin_descriptor)) as entry,
@@ -78,7 +94,7 @@ def run_agent(
         def gateway_at(origin: str) -> GatewayClient:
             return GatewayClient(origin, tls=tls, pins=policy.pins.get(origin, ()))
 
-        presence = Presence(terminal=terminal, gateway_at=gateway_at)
+        presence = Presence(terminal=terminal, gateway_at=gateway_at, lock_ends=policy.lock_ends)
         sign_in = SignIn(
             terminal=terminal,
             open_card=card_opener(settings, policy, virtual=virtual_card is not None),
@@ -90,20 +106,40 @@ def run_agent(
         )
         pages = Pages(_banners(development=development, virtual=virtual_card is not None))
 
-        def tray_icon(quit_agent: Callable[[], None]) -> AbstractContextManager[object]:
-            if not (attended and window_usable()):
+        def tray_icon(
+            quit_agent: Callable[[], None], begun: BegunLogins
+        ) -> AbstractContextManager[object]:
+            if begin is not None or not (attended and window_usable()):
                 return nullcontext()
             return closing(
                 TrayIcon(
                     terminal=terminal,
                     portals=allowed,
                     sessions=lambda: len(presence),
+                    begin=begun.begin_soon if tells_users_apart() else None,
                     quit_agent=quit_agent,
                     language=language_of(os.environ),
                 )
             )
 
-        asyncio.run(_serve(sign_in, presence, pages, allowed, listener, tray_icon))
+        with desktop_watch(presence):
+            came_on = asyncio.run(
+                _serve(sign_in, presence, pages, allowed, listener, tray_icon, begin)
+            )
+    if not came_on:
+        raise AgentError("nobody was logged in")
+
+
+def require_beginnable(origin: str, portals: Portals) -> None:
+    """Check that a login to *origin* may begin here.
+
+    :raises AgentError: where other users of the machine could take the way to the browser.
+    :raises ConfigurationError: for a portal that nobody may be asked about.
+    """
+    if not tells_users_apart():
+        raise AgentError("on this system a login begins in the browser: see docs/how-to/agent.md")
+    if portals.origin_of(urlsplit(origin).netloc) != origin:
+        raise ConfigurationError("login", f"{origin} is no portal of this agent, such as --portal")
 
 
 def allowed_portals(
@@ -157,28 +193,67 @@ async def _serve(
     pages: Pages,
     portals: Portals,
     listener: socket.socket,
-    tray_icon: Callable[[Callable[[], None]], AbstractContextManager[object]],
-) -> None:
+    tray_icon: Callable[[Callable[[], None], BegunLogins], AbstractContextManager[object]],
+    begin: str | None,
+) -> bool:
+    """Answer until told to end, or until the login to *begin* is over; return how that came on."""
+    workflow, handover = Workflow(sign_in.run, WorkflowLimits()), Handover()
     server = AgentServer(
         portals=portals,
-        workflow=Workflow(sign_in.run, WorkflowLimits()),
+        workflow=workflow,
+        handover=handover,
         pages=pages,
         belongs_to_user=belongs_to_this_user,
         limits=ServerLimits(),
     )
     with _end_signals() as ended:
-        port = listener.getsockname()[1]
+        address = f"http://{ADDRESS}:{listener.getsockname()[1]}"
         await server.start(listener)
-        print(f"ready http://{ADDRESS}:{port}", flush=True)
         loop = asyncio.get_running_loop()
+        begun = BegunLogins(
+            workflow=workflow,
+            handover=handover,
+            own_address=address,
+            language=language_of(os.environ),
+        )
 
         def quit_agent() -> None:
             loop.call_soon_threadsafe(ended.set)
 
-        with tray_icon(quit_agent):
-            await ended.wait()
+        came_on = True
+        if begin is None:
+            print(f"ready {address}", flush=True)
+            with tray_icon(quit_agent, begun):
+                await ended.wait()
+        elif came_on := await _log_in(begun, begin, ended):
+            while (handover.waits() or len(presence)) and not ended.is_set():
+                await _soon_or(ended)
         # At the same time: neither may use up the other's share of the moment that is left.
         await asyncio.gather(server.close(), asyncio.to_thread(presence.close))
+    return came_on
+
+
+async def _log_in(begun: BegunLogins, origin: str, ended: asyncio.Event) -> bool:
+    """Return whether the login came as far as the browser before the agent was told to end."""
+    login = asyncio.ensure_future(begun.begin(origin, _say))
+    stop = asyncio.ensure_future(ended.wait())
+    await asyncio.wait((login, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not login.done():
+        login.cancel()
+        return False
+    if login.result():
+        _say(words("agent", "handed_over", language_of(os.environ)))
+    return login.result()
+
+
+async def _soon_or(ended: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
+
+
+def _say(said: Words) -> None:
+    print(f"{said.title}. {said.sentence}", file=sys.stderr, flush=True)
 
 
 @contextmanager
