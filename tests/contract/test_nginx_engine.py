@@ -348,14 +348,14 @@ def test_a_slow_head_is_given_up(edge: RunningRelay) -> None:
 class HTTP2:
     """A client that sends what no browser would."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, name: str = HOST) -> None:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
         host, _, port = address.rpartition(":")
         raw = socket.create_connection((host, int(port)), 5)
-        self.socket = context.wrap_socket(raw, server_hostname=HOST)
+        self.socket = context.wrap_socket(raw, server_hostname=name)
         assert self.socket.selected_alpn_protocol() == "h2"
         config = h2.config.H2Configuration(
             validate_outbound_headers=False, normalize_outbound_headers=False

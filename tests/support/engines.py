@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, cast
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -17,6 +19,7 @@ from gateway.edge.book import SessionBook
 from gateway.edge.nginx.engine import NginxEngine
 from gateway.edge.nginx.site import VERDICTS_FOLDER, Placed
 from gateway.edge.peer import peer_named_by_front
+from gateway.edge.portals import PortalRelays
 from gateway.edge.relay import Signer, create_relay
 from gateway.edge.verdict import Verdicts, VerdictServer
 from gateway.edge.verdict_cache import VerdictCache
@@ -28,7 +31,6 @@ from gateway.settings_edge import EdgeSettings
 from tests.support.nginx import nginx_program
 from tests.support.proxies import ProxyName, for_proxy, running_proxy
 from tests.support.relay import (
-    HOST,
     FakeSigner,
     RawServer,
     RunningRelay,
@@ -61,6 +63,27 @@ def for_nginx(settings: Settings, **edge: object) -> Settings:
     return settings.model_copy(update={"listen": listen, "edge": chosen})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A portal to test, and what stands behind nginx for it."""
+
+    settings: Settings
+    folder: Path
+    """Of its sockets; its path must be short."""
+    control_socket: Path
+    sessions: SessionStore
+
+    @property
+    def placed(self) -> Placed:
+        """Where nginx finds it."""
+        return Placed(
+            settings=self.settings,
+            verdict_socket=self.folder / "verdict.sock",
+            control_socket=self.control_socket,
+            verdicts=self.folder / "nginx" / VERDICTS_FOLDER,
+        )
+
+
 @contextmanager
 def running_nginx(
     settings: Settings,
@@ -77,40 +100,51 @@ def running_nginx(
     :param folder: of the sockets; its path must be short.
     :param has_verdicts: false where the test itself answers on ``verdict.sock``, or nobody.
     """
-    nginx_program()
     store = sessions or MemorySessionStore(settings.session)
+    portal = Tried(settings=settings, folder=folder, control_socket=control_socket, sessions=store)
+    with running_nginx_of(
+        (portal,), folder, clock=clock, signer=signer or FakeSigner(), has_verdicts=has_verdicts
+    ) as (address, stop):
+        yield RunningRelay(address, store, stop)
+
+
+@contextmanager
+def running_nginx_of(
+    portals: Sequence[Tried],
+    folder: Path,
+    *,
+    clock: Clock = system_clock,
+    signer: Signer,
+    has_verdicts: bool = True,
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Run nginx before *portals* until the block ends; give its address, and what stops it.
+
+    :param folder: of what they share; its path must be short.
+    """
+    nginx_program()
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
         stop = asyncio.Event()
-        book = SessionBook(store, clock, SessionLimits.of(settings.session))
-        seconds, cache = settings.edge.verdict_cache_seconds, None
-        if seconds:
-            cache = VerdictCache(folder / "nginx" / VERDICTS_FOLDER, host=HOST, seconds=seconds)
-        verdicts = Verdicts(book, signer or FakeSigner(), clock, cache)
-        server = VerdictServer(book, verdicts, folder / "verdict.sock")
-        relay = create_relay(
-            settings=settings,
-            clock=clock,
-            sessions=store,
-            signer=signer or FakeSigner(),
-            control_socket=control_socket,
-            peer_of=peer_named_by_front,
-        )
+        relays = {
+            each.settings.portal.origin: create_relay(
+                settings=each.settings,
+                clock=clock,
+                sessions=each.sessions,
+                signer=signer,
+                control_socket=each.control_socket,
+                peer_of=peer_named_by_front,
+            )
+            for each in portals
+        }
         engine = NginxEngine(
-            relay,
-            portals=[
-                Placed(
-                    settings=settings,
-                    verdict_socket=folder / "verdict.sock",
-                    control_socket=control_socket,
-                    verdicts=folder / "nginx" / VERDICTS_FOLDER,
-                )
-            ],
+            PortalRelays(relays, None) if len(relays) > 1 else next(iter(relays.values())),
+            portals=[each.placed for each in portals],
             folder=folder / "nginx",
             relay_socket=folder / "relay.sock",
         )
-        parts = (server, engine) if has_verdicts else (engine,)
+        servers = [_verdict_server(each, clock, signer) for each in portals if has_verdicts]
+        parts: tuple[VerdictServer | NginxEngine, ...] = (*servers, engine)
         for part in parts:
             await part.start()
         work = [asyncio.create_task(part.run()) for part in parts]
@@ -136,12 +170,22 @@ def running_nginx(
     try:
         address, loop, stop = started.result(START_SECONDS)
         try:
-            yield RunningRelay(address, store, partial(loop.call_soon_threadsafe, stop.set))
+            yield address, partial(loop.call_soon_threadsafe, stop.set)
         finally:
             with suppress(RuntimeError):  # It was stopped already.
                 loop.call_soon_threadsafe(stop.set)
     finally:
         thread.join()
+
+
+def _verdict_server(portal: Tried, clock: Clock, signer: Signer) -> VerdictServer:
+    placed, settings = portal.placed, portal.settings
+    book = SessionBook(portal.sessions, clock, SessionLimits.of(settings.session))
+    seconds, cache = settings.edge.verdict_cache_seconds, None
+    if seconds:
+        host = urlsplit(settings.portal.origin).netloc
+        cache = VerdictCache(placed.verdicts, host=host, seconds=seconds)
+    return VerdictServer(book, Verdicts(book, signer, clock, cache), placed.verdict_socket)
 
 
 def portal_and_engine(
