@@ -6,9 +6,11 @@ whatever goes wrong, here or on the way, is another status or none, and nginx le
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import httptools
@@ -21,6 +23,7 @@ from gateway.edge.relay import Signer
 from gateway.edge.sockets import protect_socket
 from gateway.edge.verdict_cache import VerdictCache
 from gateway.errors import SessionRequiredError, StoreUnavailableError
+from gateway.metrics.model import Metrics
 from gateway.session.cookie import COOKIE_BYTES, cookie_hash
 from gateway.session.model import Session
 
@@ -49,6 +52,8 @@ MAX_QUESTION_BYTES = 4096
 """Largest question; nginx writes them itself, of a few hundred bytes."""
 ANSWER_TIME = timedelta(seconds=1)
 """How long an answer is given again, before the signer is asked for a fresher assertion."""
+COUNT_SECONDS = 1.0
+"""How often the answers given are added to the numbers that the monitor tells."""
 
 _DOORS = ([TO_A_PERSON], [TO_A_PROGRAM])
 _BACKLOG = 1024
@@ -65,6 +70,15 @@ LOGIN_PAGE = _empty_answer("403 Forbidden")
 STORE_AWAY = _empty_answer("503 Service Unavailable")
 MALFORMED = _empty_answer("400 Bad Request")
 INTERNAL = _empty_answer("500 Internal Server Error")
+_RESULTS = MappingProxyType(
+    {
+        NO_SESSION: "no_session",
+        LOGIN_PAGE: "no_session",
+        STORE_AWAY: "store_away",
+        MALFORMED: "malformed",
+        INTERNAL: "internal",
+    }
+)
 
 
 class Verdicts:
@@ -74,12 +88,20 @@ class Verdicts:
     """
 
     def __init__(
-        self, book: SessionBook, signer: Signer, clock: Clock, cache: VerdictCache | None
+        self,
+        book: SessionBook,
+        signer: Signer,
+        clock: Clock,
+        cache: VerdictCache | None,
+        counts: Metrics | None = None,
     ) -> None:
         """Take where answers come from.
 
         :param cache: what nginx keeps of them; ``None`` where it asks each time.
+        :param counts: where answers are counted; default: nowhere.
         """
+        self._counts = counts
+        self._given: Counter[str] = Counter()
         self._book = book
         self._signer = signer
         self._clock = clock
@@ -122,6 +144,19 @@ class Verdicts:
     def silent(self, seconds: float) -> None:
         if seconds > MAX_SILENCE_SECONDS and self._cache is not None:
             self._cache.remove_all()
+
+    def count(self, answer: bytes) -> None:
+        """Note that *answer* was given: so cheap that it shows in no measurement."""
+        self._given[_RESULTS.get(answer, "let_in")] += 1
+
+    async def tell_counts(self) -> None:
+        """Pass on what was noted, until cancelled."""
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            given, self._given = self._given, Counter()
+            if self._counts is not None:
+                for result, count in given.items():
+                    self._counts.verdicts(result, count)
 
     async def sweep(self) -> None:
         """Remove what nginx kept of verdicts that are over, until cancelled."""
@@ -170,6 +205,7 @@ class VerdictServer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._book.feed.run())
             group.create_task(self._verdicts.sweep())
+            group.create_task(self._verdicts.tell_counts())
 
     async def reload(self) -> None:
         """Do nothing: there are no certificates here."""
@@ -263,6 +299,7 @@ class _Questions(asyncio.Protocol):
         if answer is NO_SESSION and self._doors == [TO_A_PERSON]:
             answer = LOGIN_PAGE
         if self._transport is not None:
+            self._verdicts.count(answer)
             self._transport.write(answer)
 
     def _end(self, answer: bytes) -> None:

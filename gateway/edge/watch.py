@@ -30,6 +30,7 @@ from gateway.guard.routes import (
     record_in_body,
 )
 from gateway.journal.access import Access, AccessJournal
+from gateway.metrics.model import Metrics
 from gateway.session.model import Session
 from gateway.session.recorder import session_name
 
@@ -74,6 +75,7 @@ class Watched:
         :raises RefusedRequestError: where it cannot be recorded, and so not be given.
         """
         self.is_recorded = True
+        self._watch.count(self._effect)
         try:
             await self._watch.journal.record(self._access, status=status, effect=self._effect)
         except StoreUnavailableError as exc:
@@ -81,6 +83,7 @@ class Watched:
 
     def give_up(self) -> None:
         """Record that no answer began."""
+        self._watch.count(self._effect)
         self._watch.journal.note(self._access)
 
 
@@ -88,12 +91,18 @@ class Watch:
     """Knows the sensitive routes of a portal, and what is done about them."""
 
     def __init__(
-        self, routes: SensitiveRoutes, guard: Guard, journal: AccessJournal, alarms: AlarmSender
+        self,
+        routes: SensitiveRoutes,
+        guard: Guard,
+        journal: AccessJournal,
+        alarms: AlarmSender,
+        counts: Metrics | None = None,
     ) -> None:
         self._routes = routes
         self.guard = guard
         self.journal = journal
         self._alarms = alarms
+        self._counts = counts
 
     async def run(self) -> None:
         """Send alarms, until cancelled."""
@@ -103,6 +112,14 @@ class Watch:
         """Write what waits to be written, and end."""
         self.guard.close()
         self.journal.close()
+
+    def count(self, effect: str | None) -> None:
+        """Count a request on a sensitive route.
+
+        :param effect: what the guard did, ``None`` for nothing.
+        """
+        if self._counts is not None:
+            self._counts.sensitive_request(effect)
 
     def match(self, method: str, target: Target) -> Match | None:
         """Return what is sensitive about a request, ``None`` for nothing.

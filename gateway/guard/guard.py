@@ -27,6 +27,7 @@ from gateway.guard.store import (
 from gateway.journal.access import Access, RecordNames, normalised
 from gateway.journal.line import FieldValue
 from gateway.journal.ring import Keys
+from gateway.metrics.model import Metrics
 from gateway.session.model import EndReason, Session, SessionStore
 from gateway.settings_guard import GuardSettings
 
@@ -101,11 +102,13 @@ class Guard:
         audit: Audit,
         alarms: Alarms,
         clock: Clock,
+        counts: Metrics | None = None,
     ) -> None:
         """Take the rules and what they work with.
 
         :param keys: the newest names records; machines that share a store should share them, for
             a record seen by two of them counts twice otherwise.
+        :param counts: where it is noted how near people are to the limits; default: nowhere.
         """
         self._rules = rules_of(settings)
         self._zone = ZoneInfo(settings.timezone)
@@ -116,6 +119,7 @@ class Guard:
         self._audit = audit
         self._alarms = alarms
         self._clock = clock
+        self._counts = counts
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="guard")
         self._slow_lane = SlowLane(settings.slow_seconds)
 
@@ -148,6 +152,7 @@ class Guard:
         if observed.is_blocked:
             self._end_sessions(access.who, now)
             raise GuardRefusedError(Refusal.BLOCKED)
+        self._note_share(rules, observed)
         broken = list(self._broken(rules, observed, now))
         strongest = max((each.rule.effect for each in broken), default=None)
         # What keeps somebody out comes before what might fail.
@@ -190,6 +195,13 @@ class Guard:
             runs=tuple(runs),
             network=network_of(access.client) if watches_networks else None,
         )
+
+    def _note_share(self, rules: Sequence[Rule], observed: Observed) -> None:
+        limits = [rule.limit for rule in rules if rule.count == "records"]
+        # Without a record none of them was counted.
+        if self._counts is not None and observed.records:
+            pairs = zip(observed.records, limits, strict=True)
+            self._counts.record_share(max(count / limit for count, limit in pairs))
 
     def _broken(
         self, rules: Sequence[Rule], observed: Observed, now: datetime

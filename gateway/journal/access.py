@@ -4,7 +4,9 @@ import asyncio
 import logging
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from gateway.clock import Clock
@@ -14,6 +16,7 @@ from gateway.journal.commit import GroupCommit
 from gateway.journal.key import RecordKey
 from gateway.journal.line import MAX_TEXT_CHARS, FieldValue
 from gateway.journal.ring import Keys
+from gateway.metrics.model import Metrics
 
 EVENT = "access"
 
@@ -97,16 +100,19 @@ class AccessJournal:
         *,
         refuses: bool,
         on_failure: Callable[[str], None],
+        counts: Metrics | None = None,
     ) -> None:
         """Take the chain to write to.
 
         :param refuses: whether what cannot be recorded must not be answered.
         :param on_failure: is told, once, when the journal cannot be written any more.
+        :param counts: where lines are counted; default: nowhere.
         """
         self._names = names
         self._clock = clock
         self._refuses = refuses
         self._on_failure = on_failure
+        self._counts = counts
         self._commit = GroupCommit(chain.append, name="access journal")
         self._is_failing = False
 
@@ -130,14 +136,14 @@ class AccessJournal:
 
     def note(self, access: Access) -> None:
         """Write *access*, to which no answer was begun, without waiting for the disk."""
-        self._commit.submit(self._at() | self._fields(access, None, None))
+        self._submit(self._fields(access, None, None))
 
     def close(self) -> None:
         """Write what waits, and end."""
         self._commit.close()
 
     async def _write(self, fields: dict[str, FieldValue]) -> None:
-        done = asyncio.wrap_future(self._commit.submit(self._at() | fields))
+        done = asyncio.wrap_future(self._submit(fields))
         try:
             # Whoever hangs up does not stop the line.
             await asyncio.shield(done)
@@ -152,6 +158,13 @@ class AccessJournal:
             if self._is_failing:
                 self._is_failing = False
                 _log.warning("the access journal is written again")
+
+    def _submit(self, fields: dict[str, FieldValue]) -> "Future[None]":
+        done = self._commit.submit(self._at() | fields)
+        if self._counts is not None:
+            self._counts.journal_waits()
+            done.add_done_callback(partial(_count, self._counts))
+        return done
 
     def _at(self) -> dict[str, FieldValue]:
         return {"at": self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")}
@@ -171,3 +184,7 @@ class AccessJournal:
             "status": status,
             "effect": effect,
         }
+
+
+def _count(counts: Metrics, line: "Future[None]") -> None:
+    counts.journal_done(written=line.exception() is None)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names, in a child's environment, the folder in which processes count; the library reads it."""
@@ -12,6 +13,8 @@ ACCEPTED = "accepted"
 """The result of a login that opens; the others are codes of refusals."""
 SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bounds of the buckets that durations are counted in."""
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""Bounds of the buckets for how near a count is to its limit."""
 
 
 class Metrics:
@@ -66,6 +69,38 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self._sensitive = Counter(
+            "cps_sensitive_requests",
+            "Requests on sensitive routes, by what the guard did: none, an effect, or a refusal.",
+            ["effect"],
+            registry=self.registry,
+        )
+        self._record_share = Histogram(
+            "cps_guard_record_share",
+            "Distinct records of an identity or session, as a share of the nearest limit.",
+            buckets=SHARES,
+            registry=self.registry,
+        )
+        self._journal_lines = Counter(
+            "cps_journal_lines",
+            "Lines for the access journal, by result: written or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._journal_waiting = Gauge(
+            "cps_journal_waiting",
+            "Lines that wait for the disk.",
+            registry=self.registry,
+            # The process that writes the journal is one; of those before it nothing waits.
+            multiprocess_mode="mostrecent",
+        )
+        self._waiting, self._waiting_lock = 0, Lock()
+        self._verdicts = Counter(
+            "cps_verdicts",
+            "Answers to nginx about a request, by result.",
+            ["result"],
+            registry=self.registry,
+        )
 
     def decision(self, event: str, fields: Mapping[str, object]) -> None:
         """Count a line of the audit log.
@@ -99,6 +134,41 @@ class Metrics:
         :param result: ``sent``, ``failed`` or ``dropped``.
         """
         self._notices.labels(way, result).inc()
+
+    def sensitive_request(self, effect: str | None) -> None:
+        """Count a request on a sensitive route.
+
+        :param effect: what the guard did, ``None`` for nothing.
+        """
+        self._sensitive.labels(effect or "none").inc()
+
+    def record_share(self, share: float) -> None:
+        """Note how near to a limit somebody's count of records is.
+
+        :param share: 1 at the limit.
+        """
+        self._record_share.observe(share)
+
+    def journal_waits(self) -> None:
+        """Note that a line for the journal waits; from any thread."""
+        self._wait(1)
+
+    def journal_done(self, *, written: bool) -> None:
+        """Note what became of a line that waited; from any thread."""
+        self._journal_lines.labels("written" if written else "failed").inc()
+        self._wait(-1)
+
+    def verdicts(self, result: str, count: int) -> None:
+        """Count answers to nginx.
+
+        :param result: one of the few names that :mod:`gateway.edge.verdict` gives them.
+        """
+        self._verdicts.labels(result).inc(count)
+
+    def _wait(self, change: int) -> None:
+        with self._waiting_lock:
+            self._waiting += change
+            self._journal_waiting.set(self._waiting)
 
     @contextmanager
     def portal_request(self) -> Iterator["PortalRequest"]:

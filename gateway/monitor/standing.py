@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from gateway.clock import Clock
 from gateway.errors import StoreUnavailableError
+from gateway.guard.store import GuardStore
 from gateway.session.model import SessionCounts, SessionStore
 from gateway.trust.crl import RevocationLists
 from gateway.trust.revocation_list import RevocationList
@@ -44,15 +46,18 @@ class Standing:
         revocation: RevocationLists,
         sockets: Iterable[Path],
         clock: Clock,
+        guard: GuardStore | None = None,
     ) -> None:
         """Take what is looked at.
 
+        :param guard: where it is known whom the guard keeps out; default: there is no guard.
         :param sockets: on which processes of the gateway must take connections.
         """
         self._sessions = sessions
         self._revocation = revocation
         self._sockets = tuple(sockets)
         self._clock = clock
+        self._guard = guard
         self.record_problem: str | None = None
         """Why ends of sessions cannot be recorded, as the recorder last found."""
 
@@ -82,6 +87,13 @@ class Standing:
         for authority, lists in self._revocation.in_use(now):
             for each in lists:
                 yield authority, each
+
+    def blocked(self) -> int:
+        """Return how many identities the guard keeps out.
+
+        :raises StoreUnavailableError: where its store does not answer.
+        """
+        return 0 if self._guard is None else len(self._guard.blocks())
 
     def now(self) -> datetime:
         """Return the present."""
@@ -124,6 +136,12 @@ class StandingCollector(Collector):
             value=len(self._standing.remarks()),
         )
         yield from _of_store(health)
+        with suppress(StoreUnavailableError):
+            yield GaugeMetricFamily(
+                "cps_guard_blocked",
+                "Identities that the guard keeps out until an operator clears them.",
+                value=self._standing.blocked(),
+            )
         yield from self._of_lists()
 
     def _of_lists(self) -> Iterator[Metric]:

@@ -114,6 +114,7 @@ def _relay(settings: Settings, metrics: Metrics) -> Relay:
             open_guard=stores.open_guard,
             audit=open_audit(settings, system_clock, on_record=metrics.decision),
             clock=system_clock,
+            counts=metrics,
         ),
         signer=AssertionSigner.load_or_create(
             places.assertion_key, settings.portal.origin, settings.portal.audience

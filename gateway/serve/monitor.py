@@ -32,13 +32,15 @@ def main() -> int:
 def _build(portals: Sequence[Settings]) -> Service:
     (settings,) = portals
     places, metrics, now = Places.of(settings), Metrics(), system_clock()
-    sessions = open_stores(settings, wait_seconds=STORE_SECONDS).sessions
+    stores = open_stores(settings, wait_seconds=STORE_SECONDS)
+    sessions = stores.sessions
     trust = TrustStore.load(settings.trust, settings.environment, now)
     standing = Standing(
         sessions=sessions,
         revocation=RevocationLists.of(settings, trust, now),
         sockets=(places.control_socket,),
         clock=system_clock,
+        guard=stores.open_guard() if settings.guard.routes else None,
     )
     audit = open_audit(settings, system_clock, on_record=metrics.decision)
     own = CollectorRegistry()

@@ -9,6 +9,7 @@ from gateway.clock import system_clock
 from gateway.edge.book import SessionBook
 from gateway.edge.verdict import Verdicts, VerdictServer
 from gateway.edge.verdict_cache import VerdictCache
+from gateway.metrics.model import Metrics
 from gateway.serve.places import Places
 from gateway.serve.process import STORE_SECONDS, Service, run_process
 from gateway.session.limits import SessionLimits
@@ -41,7 +42,7 @@ def _build(portals: Sequence[Settings]) -> Service:
         cache = VerdictCache(places.verdicts, host=host, seconds=seconds)
     return VerdictServer(
         book,
-        Verdicts(book, signer, system_clock, cache),
+        Verdicts(book, signer, system_clock, cache, Metrics()),
         places.verdict_socket,
         settings.edge.proxy_group,
     )

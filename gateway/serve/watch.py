@@ -12,6 +12,7 @@ from gateway.guard.store import GuardStore
 from gateway.journal.access import AccessJournal, RecordNames
 from gateway.journal.index import index_in_background
 from gateway.journal.places import ACCESS, journal_keys, open_chain
+from gateway.metrics.model import Metrics
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 
@@ -23,10 +24,12 @@ def open_watch(
     open_guard: Callable[[], GuardStore],
     audit: Audit,
     clock: Clock,
+    counts: Metrics | None = None,
 ) -> Watch | None:
     """Return what watches the sensitive routes, ``None`` where no route is; wants a running loop.
 
     :param open_guard: opens what the guard remembers.
+    :param counts: where requests and lines are counted; default: nowhere.
     :raises ConfigurationError: for a journal's key that cannot be used.
     :raises OSError: where the journal's folder cannot be made.
     """
@@ -42,6 +45,7 @@ def open_watch(
         audit=audit,
         alarms=alarms,
         clock=clock,
+        counts=counts,
     )
     journal = AccessJournal(
         open_chain(settings, ACCESS, keys=keys, clock=clock, on_full=index_in_background),
@@ -49,8 +53,9 @@ def open_watch(
         clock,
         refuses=settings.journal.unwritable == "refuse",
         on_failure=partial(_tell_of_failure, alarms),
+        counts=counts,
     )
-    return Watch(SensitiveRoutes(settings.guard.routes), guard, journal, alarms)
+    return Watch(SensitiveRoutes(settings.guard.routes), guard, journal, alarms, counts)
 
 
 def _tell_of_failure(alarms: AlarmSender, reason: str) -> None:

@@ -18,6 +18,7 @@ from gateway.journal.places import ACCESS, journal_folder, journal_keys
 from gateway.journal.ring import JournalRing
 from gateway.journal.search import find
 from gateway.journal.verify import verify
+from gateway.metrics.model import Metrics
 from gateway.serve.watch import open_watch
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
@@ -76,6 +77,7 @@ class WatchedPlace:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.audit = ListedAudit()
+        self.counts = Metrics()
         self._tables = {
             "guard": GuardSettings.model_validate(guard).model_copy(update=unchecked),
             "journal": JournalSettings.model_validate(journal or {}),
@@ -141,6 +143,7 @@ class WatchedPlace:
                 open_guard=self.guard_store,
                 audit=self.audit,
                 clock=system_clock,
+                counts=self.counts,
             )
 
         with running_relay(settings, control_socket, sessions, open_watch=watch) as relay:

@@ -22,6 +22,7 @@ from gateway.edge.verdict import (
 )
 from gateway.edge.verdict_cache import VerdictCache
 from gateway.errors import StoreUnavailableError
+from gateway.metrics.model import Metrics
 from gateway.session.limits import SessionLimits
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason, Session
@@ -66,9 +67,10 @@ class Court:
         self.now = system_clock()
         self.store = Store(SessionSettings())
         self.signer = CountingSigner()
+        self.counts = Metrics()
         self.cache = VerdictCache(folder, host="h", seconds=2) if is_cached else None
         self.book = SessionBook(self.store, lambda: self.now, SessionLimits.of(SessionSettings()))
-        self.verdicts = Verdicts(self.book, self.signer, lambda: self.now, self.cache)
+        self.verdicts = Verdicts(self.book, self.signer, lambda: self.now, self.cache, self.counts)
         self.socket = folder / "verdict.sock"
         self.server = VerdictServer(self.book, self.verdicts, self.socket)
 
@@ -378,3 +380,23 @@ def test_what_nginx_keeps_goes_when_nobody_can_say_who_is_in(tmp_path: Path, new
         assert not file.exists()
 
     in_court(tmp_path, act, is_cached=True)
+
+
+def test_answers_are_counted_by_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "COUNT_SECONDS", 0.01)
+
+    async def act(court: Court) -> None:
+        _, cookie = court.log_in()
+        for _ in range(3):
+            await court.status(cookie)
+        await court.status("nobody")
+        await court.status("nobody", door="page")
+        await court.send(b"nonsense\r\n\r\n")
+        await asyncio.sleep(0.05)
+        told = {
+            result: court.counts.registry.get_sample_value("cps_verdicts_total", {"result": result})
+            for result in ("let_in", "no_session", "malformed")
+        }
+        assert told == {"let_in": 3, "no_session": 2, "malformed": 1}
+
+    in_court(tmp_path, act)

@@ -340,3 +340,26 @@ def test_a_guard_without_its_memory_lets_nobody_pass(tmp_path: Path) -> None:
         assert run.portal.all_received == b""
         assert run.get("/") == 200
         assert run.statuses() == [503]
+
+
+def test_sensitive_requests_and_lines_are_counted(tmp_path: Path) -> None:
+    rule = {"count": "records", "limit": 2, "per": "hour", "effect": "block"}
+    with watching(tmp_path, rule) as run:
+        assert [run.get(f"/rights/{n}") for n in (1, 2)] == [200, 403]
+        run.get("/elsewhere")
+        told = run.place.counts.registry.get_sample_value
+        assert told("cps_sensitive_requests_total", {"effect": "none"}) == 1
+        assert told("cps_sensitive_requests_total", {"effect": "blocked"}) == 1
+        assert told("cps_journal_lines_total", {"result": "written"}) == 2
+        assert told("cps_journal_waiting") == 0
+        assert told("cps_guard_record_share_sum") == 1.5
+
+
+def test_lines_that_fail_are_counted(tmp_path: Path, mocker: MockerFixture) -> None:
+    with watching(tmp_path) as run:
+        mocker.patch("os.fdatasync", side_effect=OSError(28, "disk full"))
+        assert run.get("/rights/1") == 503
+        mocker.stopall()
+        told = run.place.counts.registry.get_sample_value
+        assert (told("cps_journal_lines_total", {"result": "failed"}) or 0) >= 1
+        assert told("cps_journal_waiting") == 0

@@ -60,3 +60,32 @@ def test_a_request_to_the_portal_that_breaks_off_is_counted_too(metrics: Metrics
 def test_notices_are_counted_by_way_and_result(metrics: Metrics) -> None:
     metrics.notice("mail", "dropped")
     assert value(metrics, "cps_notices_total", way="mail", result="dropped") == 1
+
+
+def test_requests_on_sensitive_routes_are_counted_by_what_was_done(metrics: Metrics) -> None:
+    for effect in (None, None, "blocked"):
+        metrics.sensitive_request(effect)
+    assert value(metrics, "cps_sensitive_requests_total", effect="none") == 2
+    assert value(metrics, "cps_sensitive_requests_total", effect="blocked") == 1
+
+
+def test_the_share_of_a_limit_is_counted(metrics: Metrics) -> None:
+    metrics.record_share(0.6)
+    assert value(metrics, "cps_guard_record_share_bucket", le="0.75") == 1
+    assert value(metrics, "cps_guard_record_share_bucket", le="0.5") == 0
+
+
+def test_lines_wait_until_something_became_of_them(metrics: Metrics) -> None:
+    metrics.journal_waits()
+    metrics.journal_waits()
+    metrics.journal_done(written=True)
+    assert value(metrics, "cps_journal_waiting") == 1
+    metrics.journal_done(written=False)
+    assert value(metrics, "cps_journal_waiting") == 0
+    assert value(metrics, "cps_journal_lines_total", result="written") == 1
+    assert value(metrics, "cps_journal_lines_total", result="failed") == 1
+
+
+def test_answers_to_nginx_are_counted_together(metrics: Metrics) -> None:
+    metrics.verdicts("let_in", 20_000)
+    assert value(metrics, "cps_verdicts_total", result="let_in") == 20_000

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.database import Database
 from gateway.errors import StoreUnavailableError
+from gateway.guard.sqlite import SCHEMA, SQLiteGuardStore
+from gateway.guard.store import Block, GuardStore
 from gateway.monitor.standing import Standing, StandingCollector
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import SessionCounts
@@ -55,12 +58,14 @@ def standing(
     clock: FakeClock,
     *sockets: Path,
     sessions: MemorySessionStore | None = None,
+    guard: GuardStore | None = None,
 ) -> Standing:
     return Standing(
         sessions=sessions or MemorySessionStore(SessionSettings()),
         revocation=lists,
         sockets=sockets,
         clock=clock,
+        guard=guard,
     )
 
 
@@ -132,3 +137,29 @@ def test_the_numbers_say_what_is_wrong(lists: RevocationLists, clock: FakeClock)
     assert "cps_sessions" not in told
     assert max(told["cps_revocation_list_left_seconds"]) < 0
     assert told["cps_remarks"] != [0]
+
+
+def test_the_numbers_say_how_many_the_guard_keeps_out(
+    lists: RevocationLists, clock: FakeClock, tmp_path: Path
+) -> None:
+    with closing(Database(tmp_path / "guard.db", schema=SCHEMA)) as database:
+        guard = SQLiteGuardStore(database)
+        guard.block(Block(identity="899900000013", rule="records", at=pki.NOW))
+        found = standing(lists, clock, guard=guard)
+        assert samples(found)["cps_guard_blocked"] == [1]
+    assert samples(standing(lists, clock))["cps_guard_blocked"] == [0]
+
+
+class AbsentGuard(SQLiteGuardStore):
+    """A store that does not answer."""
+
+    def blocks(self) -> list[Block]:
+        raise StoreUnavailableError("server away")
+
+
+def test_a_guard_whose_store_is_away_tells_no_number(
+    lists: RevocationLists, clock: FakeClock, tmp_path: Path
+) -> None:
+    with closing(Database(tmp_path / "guard.db", schema=SCHEMA)) as database:
+        found = standing(lists, clock, guard=AbsentGuard(database))
+        assert "cps_guard_blocked" not in samples(found)
