@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import MappingProxyType
 
 from aiohttp import web
@@ -12,14 +13,18 @@ from cps.agent.checks import Refusal, RefusedRequestError
 from cps.agent.pages import Failure, Pages
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
+from gateway.guard.store import Block
+from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE, cookie_hash
 from gateway.session.model import EndReason
+from gateway.session.recorder import session_name
 from gateway.stores import Stores, open_stores
 from tests.support.line import Line
-from tests.support.logins import DOCTOR, agent_key
+from tests.support.logins import DOCTOR, EMPLOYEE, agent_key
 
 AGENT = "http://127.0.0.1:24951"
 LATE = {"timeout": 20_000}
+ADMINISTRATOR = replace(DOCTOR, national_id="899990000024", family_name="GARDE", given_name="NORA")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +58,30 @@ class Desk:
         words = self.page.locator(f'[role=status] [data-states~="{state}"]')
         words.wait_for(state="visible", timeout=LATE["timeout"])
 
-    def have_session(self) -> bytes:
+    def have_session(self, person: VerifiedIdentity = DOCTOR) -> bytes:
         """Log this browser in and return the session's key."""
-        cookie = self.stores.sessions.create(DOCTOR, agent_key(), now=self.line.clock())
+        cookie = self.stores.sessions.create(person, agent_key(), now=self.line.clock())
         self.context.add_cookies(
             [{"name": SESSION_COOKIE, "value": b64url_encode(cookie), "url": self.line.origin}]
         )
         return cookie_hash(cookie)
+
+    def administrate(self, path: str = "/_cps/admin") -> bytes:
+        """Open a page of the administrators' and return the key of somebody else's session."""
+        now = self.line.clock()
+        for each in list(self.stores.sessions.living(now=now)):
+            self.stores.sessions.end(each.key, EndReason.LOGOUT, now=now)
+        for minutes, person in enumerate((DOCTOR, EMPLOYEE, DOCTOR), start=5):
+            since = now - timedelta(minutes=30 - minutes)
+            key = cookie_hash(self.stores.sessions.create(person, agent_key(), now=since))
+        self.have_session(ADMINISTRATOR)
+        self.open(path)
+        return key
+
+    def send(self) -> None:
+        """Send the form that ends something."""
+        self.page.locator(".danger").click()
+        self.page.wait_for_load_state()
 
     def claim(self, rid: str) -> None:
         """Claim a login as an agent does."""
@@ -186,6 +208,55 @@ def logged_out(desk: Desk) -> None:
     desk.page.wait_for_load_state()
 
 
+def admin(desk: Desk) -> None:
+    desk.administrate()
+
+
+def admin_search(desk: Desk) -> None:
+    desk.administrate(f"/_cps/admin?identity={DOCTOR.national_id}")
+
+
+def admin_session(desk: Desk) -> None:
+    key = desk.administrate()
+    desk.open(f"/_cps/admin/session/{session_name(key)}")
+
+
+def admin_confirm(desk: Desk) -> None:
+    desk.administrate()
+    desk.send()
+
+
+def admin_ended(desk: Desk) -> None:
+    admin_session(desk)
+    desk.send()
+
+
+def admin_gone(desk: Desk) -> None:
+    key = desk.administrate()
+    desk.open(f"/_cps/admin/session/{session_name(key)}")
+    desk.stores.sessions.end(key, EndReason.LOGOUT, now=desk.line.clock())
+    desk.send()
+
+
+def admin_stale(desk: Desk) -> None:
+    desk.administrate()
+    desk.line.clock.advance(400)
+    desk.send()
+
+
+def admin_blocked(desk: Desk) -> None:
+    guard = desk.stores.open_guard()
+    rule = "records identity 200 hour block"
+    guard.block(Block(identity=DOCTOR.national_id, rule=rule, at=desk.line.clock()))
+    desk.administrate("/_cps/admin/blocked")
+
+
+def admin_cleared(desk: Desk) -> None:
+    admin_blocked(desk)
+    desk.page.locator("form .button").click()
+    desk.page.wait_for_load_state()
+
+
 def callback_refused(desk: Desk) -> None:
     desk.open(f"/_cps/callback?code={'A' * 43}")
 
@@ -235,6 +306,8 @@ STATES: Mapping[str, Callable[[Desk], None]] = MappingProxyType(
         for step in (
             login, login_ended, login_known, login_waiting, login_missing, login_claimed,
             login_taken, login_verified, login_used, login_failed, login_expired, login_no_cookie,
+            admin, admin_search, admin_session, admin_confirm, admin_ended, admin_gone, admin_stale,
+            admin_blocked, admin_cleared,
             session, session_ends_soon, session_over, logout, logged_out, callback_refused,
             diagnostics, edge_not_found, edge_portal_away, agent_card, agent_pin, agent_failed,
             agent_refused,

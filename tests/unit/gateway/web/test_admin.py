@@ -66,7 +66,7 @@ def test_everybody_who_is_in_is_listed_the_oldest_first(desk: AdminDesk) -> None
         "CAMILLE VOISIN",
         "Personne 899900000039, carte 2899000009",
         "2026-11-23 12:00 UTC",
-        "ne concerne que le portail Portail &lt;d&#39;essai&gt;",
+        "ne concerne que ce portail : Portail &lt;d&#39;essai&gt;",
     ):
         assert shown in answer.text
     assert answer.text.count("(votre session)") == 1
