@@ -25,7 +25,7 @@ from tests.support.serving import (
 )
 
 MEGABYTE = 1024**2
-SIZE = 128 * MEGABYTE
+SIZE = 1024 * MEGABYTE
 MAX_GROWTH = 48
 """Megabytes that all processes together may grow by: buffers, and what Python did not give back."""
 
