@@ -9,6 +9,7 @@ import cps.card_commands.commands
 import cps.demo.commands
 import cps.issuer.commands
 import cps.virtual.commands
+from cps.authtoken.closed_pipe import quiet_when_unread
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,10 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :param arguments: without the program's name; ``None`` for those of the process.
     :returns: the exit code: 0, 1 for a failure said in one line, 2 for wrong usage.
+    :raises SystemExit: for wrong usage, and where nobody reads the output any more.
     """
-    options = build_parser().parse_args(arguments)
-    code: int = options.run(options)
-    return code
+    with quiet_when_unread():
+        options = build_parser().parse_args(arguments)
+        code: int = options.run(options)
+        return code
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cps.authtoken.closed_pipe import quiet_when_unread
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError, StoreUnavailableError
 from gateway.operator.audit_commands import add_audit_command, run_audit
@@ -31,7 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :param argv: the arguments; default: those of the process.
     """
-    options = build_parser().parse_args(argv)
+    with quiet_when_unread():
+        options = build_parser().parse_args(argv)
+    if options.command == "serve":
+        # A gateway outlives whoever reads what it says.
+        return _run(options)
+    with quiet_when_unread():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         if options.command == "serve":
             return serve(options.config)
