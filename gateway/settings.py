@@ -98,6 +98,9 @@ class ListenSettings(_Table):
     """
     proxy_field: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
     """The one header in which they name them; default X-Forwarded-For."""
+    proxy_protocol: bool = False
+    """Whether they, and nobody else, connect with a PROXY header, version 1 or 2, that names the
+    browser. Default false."""
 
 
 class TrustSettings(_Table):
@@ -340,8 +343,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if listen.tls_certificate is not None and origin.scheme == "http":
         yield "portal.origin", "https is wanted where listen.tls_certificate is set"
-    if listen.trusted_proxies and settings.edge.engine != "embedded":
-        yield "listen.trusted_proxies", 'is for edge.engine = "embedded"'
+    yield from _proxy_contradictions(listen, engine=settings.edge.engine)
     if session.idle_seconds > session.absolute_seconds:
         yield "session.idle_seconds", "must not exceed session.absolute_seconds"
     if session.touch_seconds * 2 > session.idle_seconds:
@@ -366,6 +368,20 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     )
     yield from guard_contradictions(settings.guard, engine=settings.edge.engine)
     yield from notify_contradictions(settings.notify)
+
+
+def _proxy_contradictions(listen: ListenSettings, *, engine: str) -> Iterator[tuple[str, str]]:
+    if engine == "external" and listen.proxy_protocol:
+        yield "listen.proxy_protocol", 'is the proxy\'s where edge.engine is "external"'
+    elif listen.proxy_protocol and not listen.trusted_proxies:
+        yield "listen.trusted_proxies", "is missing; proxy_protocol = true believes those alone"
+    if engine != "embedded" and listen.trusted_proxies and not listen.proxy_protocol:
+        reason = 'is for edge.engine = "embedded"'
+        if engine == "nginx":
+            reason += ", or for proxy_protocol = true"
+        yield "listen.trusted_proxies", reason
+    if listen.proxy_protocol and "proxy_field" in listen.model_fields_set:
+        yield "listen.proxy_field", "is not read where proxy_protocol is true; take it away"
 
 
 def _upstream_contradictions(portal: PortalSettings) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """The relay behind aiohttp's server: as the embedded engine, or behind nginx on a Unix socket."""
 
 import asyncio
+import ipaddress
 import logging
 import resource
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from aiohttp.streams import StreamReader
 
 from gateway.edge.engine import Answers
 from gateway.edge.notices import HEAD_TOO_LARGE, INTERNAL, MALFORMED
+from gateway.edge.proxied import ProxiedConnections
 from gateway.edge.sockets import protect_socket
 from gateway.edge.tls import OneCertificate, PortalCertificates
 from gateway.errors import ConfigurationError
@@ -53,7 +56,7 @@ class _RelayServer:
         require_safe_parser()
         self._relay = relay
         self._protocols = _Protocols(relay, limits, max_connections)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | ProxiedConnections] = []
 
     async def run(self) -> None:
         await self._relay.watch()
@@ -65,7 +68,7 @@ class _RelayServer:
         self._protocols.retire()
         with suppress(TimeoutError):
             async with asyncio.timeout(RETIRE_SECONDS):
-                while self._protocols.connections:
+                while self._protocols.connections or any(each.are_begun for each in self._proxied):
                     await asyncio.sleep(_RETIRE_PAUSE_SECONDS)
 
     async def stop(self) -> None:
@@ -77,6 +80,8 @@ class _RelayServer:
         cut.cancel()
         # A connection whose TLS handshake ended meanwhile was not there to be shut down.
         self._protocols.refuse_all()
+        for proxied in self._proxied:
+            await proxied.cut()
         await self._relay.close()
 
     async def _listen_on_socket(self, socket: Path, group: str | None) -> None:
@@ -85,6 +90,10 @@ class _RelayServer:
         )
         self._servers.append(server)
         protect_socket(socket, group)
+
+    @property
+    def _proxied(self) -> list[ProxiedConnections]:
+        return [each for each in self._servers if isinstance(each, ProxiedConnections)]
 
     @property
     def _port_address(self) -> str:
@@ -123,16 +132,41 @@ class EmbeddedEngine(_RelayServer):
         return self._port_address
 
     async def start(self) -> None:
-        tls = self._certificates.context
+        if self._listen.proxy_protocol:
+            self._start_proxied()
+            return
         server = await asyncio.get_running_loop().create_server(
-            self._protocols,
-            **self._place(),
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=None if tls is None else FAREWELL_SECONDS,
-            backlog=_BACKLOG,
+            self._protocols, **self._place(), **self._tls(), backlog=_BACKLOG
         )
         self._servers.append(server)
+
+    def _start_proxied(self) -> None:
+        """Listen for proxies that say whose connection it is, before TLS where it is spoken."""
+
+        async def serve(connection: socket.socket, peer: str) -> None:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                partial(self._protocols, peer), connection, **self._tls()
+            )
+
+        networks = [ipaddress.ip_network(each) for each in self._listen.trusted_proxies]
+        proxied = ProxiedConnections(self._listening or self._open(), networks, serve)
+        proxied.start()
+        self._servers.append(proxied)
+
+    def _open(self) -> socket.socket:
+        address = (self._listen.address, self._listen.port)
+        family = socket.AF_INET6 if ":" in self._listen.address else socket.AF_INET
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+
+    def _tls(self) -> dict[str, Any]:
+        """Return how TLS is spoken, as the event loop takes it."""
+        if self._certificates.context is None:
+            return {}
+        return {
+            "ssl": self._certificates.context,
+            "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+            "ssl_shutdown_timeout": FAREWELL_SECONDS,
+        }
 
     def _place(self) -> dict[str, Any]:
         """Return where to listen, as the event loop takes it."""
@@ -244,8 +278,12 @@ class _Protocols(web.Server):
         self._retires = False
         self._refuses = False
 
-    def __call__(self) -> "_Protocol":
-        return _Protocol(self, self._relay, self._limits)
+    def __call__(self, peer: str | None = None) -> "_Protocol":
+        """Return what answers on a new connection.
+
+        :param peer: whom a proxy names as its browser; default: who is at its other end.
+        """
+        return _Protocol(self, self._relay, self._limits, peer)
 
     def retire(self) -> None:
         """Have each connection end with the next answer on it."""
@@ -263,7 +301,8 @@ class _Protocols(web.Server):
         if self._retires:
             message = message._replace(should_close=True)
         loop = asyncio.get_running_loop()
-        return web.BaseRequest(message, payload, protocol, writer, task, loop)
+        peer = protocol.peer if isinstance(protocol, _Protocol) else ""
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, remote=peer)
 
     def cut_all(self) -> None:
         """Cut every connection, and with it what is being answered on it."""
@@ -328,9 +367,11 @@ class _NoAccessLog(AbstractAccessLogger):
 class _Protocol(web.RequestHandler):
     """One connection; what cannot be parsed gets the relay's own answer, not aiohttp's."""
 
-    __slots__ = ("_relay",)
+    __slots__ = ("_relay", "peer")
 
-    def __init__(self, manager: _Protocols, relay: Answers, limits: LimitsSettings) -> None:
+    def __init__(
+        self, manager: _Protocols, relay: Answers, limits: LimitsSettings, peer: str | None
+    ) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -343,6 +384,7 @@ class _Protocol(web.RequestHandler):
             max_headers=MAX_FIELDS,
         )
         self._relay = relay
+        self.peer = peer
 
     def handle_error(
         self,

@@ -94,6 +94,8 @@ def _portal(settings: Settings) -> Iterator[str]:
     yield f"origin         {settings.portal.origin}"
     yield f"upstream       {settings.portal.upstream}"
     yield f"listens on     {listen.address} port {listen.port}, {_tls(settings)}"
+    if listen.trusted_proxies:
+        yield f"proxies        {', '.join(listen.trusted_proxies)}; {_proxies_say(settings)}"
     yield f"let in         cards {', '.join(login.card_types)}; professions {professions}"
     yield from (f"allow          {rule}" for rule in map(_people, login.allow))
     yield from (f"deny           {rule}" for rule in map(_people, login.deny))
@@ -143,6 +145,12 @@ def _engine(portals: Portals) -> str:
 def _tls(settings: Settings) -> str:
     certificate = settings.listen.tls_certificate
     return "no TLS" if certificate is None else f"TLS with {certificate}"
+
+
+def _proxies_say(settings: Settings) -> str:
+    if settings.listen.proxy_protocol:
+        return "the PROXY protocol names the browser, and nobody else may connect"
+    return f"{settings.listen.proxy_field} names the browser"
 
 
 def _authority(kind: str, certificate: x509.Certificate, now: datetime) -> Iterator[str]:

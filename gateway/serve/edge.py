@@ -68,7 +68,8 @@ def _peer_of(settings: Settings) -> PeerOf:
     if settings.edge.engine != "embedded":
         return peer_named_by_front
     listen = settings.listen
-    if not listen.trusted_proxies:
+    if listen.proxy_protocol or not listen.trusted_proxies:
+        # With the protocol a proxy names the browser before it asks, and no field counts.
         return peer_of_connection
     networks = [ipaddress.ip_network(each) for each in listen.trusted_proxies]
     return peer_behind(networks, listen.proxy_field)

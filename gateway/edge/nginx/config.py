@@ -6,6 +6,7 @@ from importlib import resources
 from gateway.edge.forward import IDLE_CONNECTION_SECONDS, STALL_SECONDS
 from gateway.edge.nginx.fields import passed_fields, variable_of
 from gateway.edge.nginx.notices import notice_locations, notice_texts, quoted
+from gateway.edge.nginx.proxied import first_fault, proxied_lines
 from gateway.edge.nginx.site import Behind, Site, open_verdicts
 from gateway.edge.pages import CHALLENGE, OwnPages
 from gateway.edge.relay import CONTROL_BODY_SECONDS, MAX_CONTROL_BODY, METHODS
@@ -150,6 +151,8 @@ def _site_values(site: Site) -> dict[str, str]:
     names = passed_fields(site.common.edge.passed_fields)
     return {
         "folder": str(site.folder),
+        "proxies": "\n".join(proxied_lines(site.proxies)),
+        "first_fault": first_fault(site.proxies),
         "methods": "|".join(METHODS),
         "allow": ", ".join(METHODS),
         "target": TARGET,
@@ -279,6 +282,7 @@ def _pattern(path: str) -> str:
 
 def _listen(site: Site) -> Iterator[str]:
     further = "" if site.portals[0].tls is None else " ssl http2"
+    further += " proxy_protocol" if site.proxies else ""
     yield from (f"        listen {each}{further};" for each in site.listen)
 
 

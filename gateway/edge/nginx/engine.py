@@ -147,6 +147,7 @@ def site_of(portals: Sequence[Placed], *, folder: Path, relay_socket: Path) -> S
         # the whole gateway is run by root.
         user="root" if os.geteuid() == 0 else None,
         refusal_log="/dev/stdout",
+        proxies=listen.trusted_proxies if listen.proxy_protocol else (),
     )
 
 

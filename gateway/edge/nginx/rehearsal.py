@@ -207,6 +207,8 @@ async def rehearse(program: Path, site: Site) -> None:
         portals=tuple(_on_trial(each, folder, n) for n, each in enumerate(site.portals)),
         relay_socket=folder / "way",
         connections=512,
+        # Its requests come from here: who may connect is nginx's own affair.
+        proxies=(),
     )
     stages = [_Stage(trial, behind) for behind in trial.portals]
     nginx = NginxProcess(program, folder, is_logged=False)

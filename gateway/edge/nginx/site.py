@@ -89,6 +89,9 @@ class Site:
     """Whose the workers are, where nginx is started by root."""
     refusal_log: str
     """Where a line for each refused request goes."""
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks of those who alone connect, each time with a PROXY header; where there
+    are none, browsers do."""
 
     @property
     def common(self) -> Settings:

@@ -18,7 +18,13 @@ from tests.support.settings_files import MINIMAL, faults, settings_folder, with_
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
-ONLY_ALONE = {"audit.journal", "audit.syslog", "edge.proxy_group", "listen.trusted_proxies"}
+ONLY_ALONE = {
+    "audit.journal",
+    "audit.syslog",
+    "edge.proxy_group",
+    "listen.proxy_protocol",
+    "listen.trusted_proxies",
+}
 """Settings that another one excludes; test_settings_operation.py, _edge.py and
 _proxies.py give them."""
 

@@ -33,6 +33,21 @@ def test_a_good_file_is_described_without_problems(settings_file: Path) -> None:
         assert expected in text, text
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param("", "X-Forwarded-For names the browser", id="field"),
+        pytest.param("proxy_protocol = true", "the PROXY protocol names", id="protocol"),
+    ],
+)
+def test_proxies_that_are_believed_are_named(settings_file: Path, line: str, expected: str) -> None:
+    text = settings_file.read_text(encoding="utf-8")
+    proxies = f'[listen]\ntrusted_proxies = ["10.0.0.1", "10.1.0.0/16"]\n{line}\n'
+    settings_file.write_text(text.replace("[listen]\n", proxies), encoding="utf-8")
+    lines, _ = describe(settings_file, system_clock())
+    assert f"proxies        10.0.0.1, 10.1.0.0/16; {expected}" in "\n".join(lines)
+
+
 def test_nothing_is_written(settings_file: Path) -> None:
     before = sorted(settings_file.parent.rglob("*"))
     describe(settings_file, system_clock())
