@@ -16,6 +16,7 @@ from cps.errors import CardError
 from cps.issuer.commands import system_clock
 from cps.issuer.folder import AuthorityFolder, FolderError
 from cps.issuer.hierarchy import AuthorityNames, Gamme
+from cps.issuer.index import IssuedCertificate
 from cps.simulator.card import Card
 from cps.simulator.chip import SoftwareCard
 from cps.simulator.faults import FaultKind, faulty_card
@@ -68,8 +69,10 @@ def add_commands(
         return parser
 
     _describe_new(add("new", "make a card with certificates of a test authority", _new))
-    add("list", "show the cards, one a line", _list)
-    _add_name(add("show", "show all of one card", _show))
+    _add_authority(add("list", "show the cards, one a line", _list))
+    show = add("show", "show all of one card", _show)
+    _add_name(show)
+    _add_authority(show)
     _describe_insert(add("insert", "hold a card in the virtual reader until Ctrl-C", _insert))
     remove = add("remove", "take the card out of the virtual reader", _remove)
     remove.add_argument(
@@ -221,10 +224,11 @@ def _new(arguments: argparse.Namespace, clock: Clock) -> None:
 
 def _list(arguments: argparse.Namespace, clock: Clock) -> None:
     inserted = _inserted(arguments.home)
+    revoked = _revocations(arguments.authority)
     for card in VirtualCards(arguments.home).cards():
         print(
             f"{card.name}  {card.generation.upper()} {card.kind}  {card.national_id}"
-            f"  card {card.card_number}  {_validity(card, clock())}"
+            f"  card {card.card_number}  {_validity(card, clock())}{_revoked(card, revoked)}"
             f"  PIN tries left: {card.tries_left}{'  in the reader' * (card.name == inserted)}"
         )
 
@@ -233,12 +237,13 @@ def _show(arguments: argparse.Namespace, clock: Clock) -> None:
     cards = VirtualCards(arguments.home)
     card = cards.card(arguments.name)
     serials = (f"{name} {serial:X}" for name, serial in card.certificate_serials.items())
+    revoked = _revocations(arguments.authority)
     lines = {
         "file": cards.path(card.name),
         "card": f"{card.generation.upper()} {card.kind} {card.card_number}, chip {card.serial}",
         "holder": f"{card.given_name} {card.family_name}, {card.title}",
         "national id": card.national_id,
-        "validity": _validity(card, clock()),
+        "validity": _validity(card, clock()) + _revoked(card, revoked),
         "PIN tries left": card.tries_left,
         "PUK tries left": card.puk_tries_left,
         "certificates": ", ".join(serials),
@@ -363,6 +368,28 @@ def _validity(card: VirtualCard, now: datetime) -> str:
     if now < card.not_before:
         return words + " (not yet)"
     return words + (" (expired)" if now > card.not_after else "")
+
+
+def _revocations(path: Path | None) -> dict[int, IssuedCertificate]:
+    """Return what was revoked by the authority in *path*, else by the default ones, by serial."""
+    paths = (
+        [path] if path is not None else [data_folder() / each for each in AUTHORITY_NAMES.values()]
+    )
+    return {
+        entry.serial: entry
+        for each in paths
+        if path is not None or each.exists()
+        for entry in AuthorityFolder.open(each).issued()
+        if entry.revoked_at is not None
+    }
+
+
+def _revoked(card: VirtualCard, revoked: dict[int, IssuedCertificate]) -> str:
+    """Return the words for a card whose certificate for logins was revoked, or put on hold."""
+    entry = revoked.get(card.certificate_serials["authentication"])
+    if entry is None:
+        return ""
+    return f" (revoked {entry.revoked_at:%Y-%m-%d}{', on hold' * entry.is_on_hold})"
 
 
 def _read_pin(path: Path) -> str:

@@ -1,5 +1,6 @@
 import argparse
 import os
+import re
 import signal
 import socket
 import threading
@@ -141,6 +142,35 @@ def test_a_card_is_revoked_with_its_reason(
 
     issued = AuthorityFolder.open(authority).issued()
     assert {entry.reason for entry in issued} == {x509.ReasonFlags.key_compromise}
+
+
+def test_a_revoked_card_is_shown_as_such(
+    home: Path, authority: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new(home, authority)
+    new(home, authority)
+    place = ("--home", home, "--authority", authority)
+    assert run("list", *place) == 0
+    assert "revoked" not in capsys.readouterr().out
+
+    assert run("revoke", *place, "exemple-camille", "--reason", "certificateHold") == 0
+    assert run("show", *place, "exemple-camille") == 0
+    assert re.search(r"validity .* \(revoked \d{4}-\d\d-\d\d, on hold\)", capsys.readouterr().out)
+
+    assert run("revoke", *place, "exemple-camille-2") == 0
+    capsys.readouterr()
+    assert run("list", *place) == 0
+    held, revoked = capsys.readouterr().out.splitlines()
+    assert ", on hold)" in held
+    assert re.search(r"\(revoked \d{4}-\d\d-\d\d\)", revoked)
+
+
+def test_an_authority_that_is_named_must_be_there(
+    home: Path, authority: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new(home, authority)
+    assert run("list", "--home", home, "--authority", tmp_path / "none") == 1
+    assert "none" in capsys.readouterr().err
 
 
 def test_home_and_authority_have_places_of_their_own(
