@@ -7,7 +7,7 @@ import platform
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from cps.agent.errors import ConfigurationError, SignInError
 from cps.agent.gateway_client import GatewayClient, proxy_for
 from cps.agent.origins import AllowList
 from cps.agent.peer import port_holder
-from cps.agent.platform import confirmed_file, policy_file
+from cps.agent.platform import confirmed_file, desktop_unseen, policy_file
 from cps.agent.policy import Policy
 from cps.agent.portals import Portals
 from cps.agent.ports import ADDRESS
@@ -25,6 +25,7 @@ from cps.agent.settings import SETTINGS_FILE, AgentSettings
 from cps.agent.texts import words
 from cps.agent.window import window_usable
 from cps.authtoken.catalogue import text
+from cps.card_commands.browser_rules import BrowserRules, UnreadableRules, Verdict, browser_rules
 from cps.card_commands.doctor import Finding, Mark, examine
 from cps.card_commands.surroundings import Surroundings
 
@@ -44,6 +45,10 @@ class Workstation:
     settings: Path
     confirmed: Path
     server_time: Callable[[Policy], ServerTime]
+    screen_unseen: Callable[[], str | None]
+    """Returns why a locked screen is not seen, ``None`` where it is."""
+    browsers: Callable[[], Iterable[BrowserRules | UnreadableRules]]
+    """Returns the administrator's rules for browsers."""
 
 
 def this_workstation() -> Workstation:
@@ -53,6 +58,8 @@ def this_workstation() -> Workstation:
         settings=Path.home() / SETTINGS_FILE,
         confirmed=confirmed_file(),
         server_time=_by_https,
+        screen_unseen=desktop_unseen,
+        browsers=browser_rules,
     )
 
 
@@ -89,12 +96,35 @@ class _AgentExamination:
             return
         said = "policy" if self._station.policy.exists() else "no_policy"
         yield self._found(Mark.GOOD, said, file=self._station.policy)
+        yield self._screen(policy)
         yield from self._ports(policy)
         if not portals.origins():
             yield self._found(Mark.ODD, "no_portal")
         server_time = self._station.server_time(policy)
         for origin in portals.origins():
             yield from self._portal(origin, server_time)
+        yield from self._browsers(portals.origins())
+
+    def _screen(self, policy: Policy) -> Finding:
+        unseen = self._station.screen_unseen()
+        if unseen is None:
+            return self._found(Mark.GOOD, "lock_ends" if policy.lock_ends else "lock_told")
+        return self._found(Mark.ODD, "lock_unseen", advice="lock_unseen_advice", reason=unseen)
+
+    def _browsers(self, origins: Iterable[str]) -> Iterator[Finding]:
+        for rules in self._station.browsers():
+            if isinstance(rules, UnreadableRules):
+                yield self._found(
+                    Mark.ODD, "browser_unreadable", browser=rules.browser, file=rules.file
+                )
+                continue
+            for origin in origins:
+                verdict, rule = rules.judge(origin)
+                if verdict is not Verdict.SILENT:
+                    name = f"browser_{verdict.name.lower()}"
+                    mark = Mark.GOOD if verdict is Verdict.ALLOWED else Mark.ODD
+                    yield self._found(mark, name, browser=rules.browser, origin=origin, rule=rule)
+        yield self._found(Mark.GOOD, "browser_unknown")
 
     def _ports(self, policy: Policy) -> Iterator[Finding]:
         free = []

@@ -13,6 +13,7 @@ from cps.agent.errors import SignInError
 from cps.agent.policy import Policy
 from cps.authtoken.codes import ErrorCode
 from cps.card_commands.agent_doctor import MAX_SKEW_SECONDS, Workstation, examine_agent
+from cps.card_commands.browser_rules import browser_rules
 from cps.card_commands.surroundings import Surroundings, real_surroundings
 from cps.errors import NoServiceError
 from tests.support import pki
@@ -40,6 +41,8 @@ def station(tmp_path: Path) -> Workstation:
         settings=settings,
         confirmed=tmp_path / "confirmed.toml",
         server_time=lambda policy: lambda origin: pki.NOW,
+        screen_unseen=lambda: None,
+        browsers=tuple,
     )
 
 
@@ -120,6 +123,43 @@ def test_who_holds_a_port_is_told(
     assert re.search(rf"Port {port} : pris par \S+", said)
     assert "Plus aucun port libre" in said
     assert "n’est pas lancé" in report()
+
+
+@pytest.mark.parametrize(
+    ("lock_ends", "unseen", "said"),
+    [
+        pytest.param(False, None, "[ OK ] Écran verrouillé : l’agent le dit", id="told"),
+        pytest.param(True, None, "[ OK ] Écran verrouillé : les sessions", id="ends sessions"),
+        pytest.param(False, "no bus", "[ !  ] L’agent ne voit pas", id="not seen"),
+    ],
+)
+def test_what_a_locked_screen_does_is_told(
+    report: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    lock_ends: bool,
+    unseen: str | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr(Policy, "load", lambda *_, **__: Policy(lock_ends=lock_ends))
+    shown = report(screen_unseen=lambda: unseen)
+    assert said in shown
+    assert (unseen is None) or unseen in shown
+
+
+def test_rules_for_browsers_are_told_and_what_cannot_be_known(
+    report: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "etc/chromium/policies/managed"
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text(f'{{"LoopbackNetworkBlockedForUrls": ["{ORIGIN}"]}}')
+    (folder / "b.json").write_text("{")
+    said = report(browsers=lambda: browser_rules(tmp_path))
+    assert re.search(rf"Chromium : {ORIGIN} ne peut pas .*LoopbackNetworkBlockedForUrls", said)
+    assert f"règles illisibles, {folder}/b.json" in said
+    assert "/_cps/diag" in said
+    (folder / "a.json").write_text('{"LoopbackNetworkAllowedForUrls": ["*"]}')
+    said = report(browsers=lambda: browser_rules(tmp_path))
+    assert f"[ OK ] Chromium : {ORIGIN} peut joindre" in said
 
 
 def test_an_agent_without_portals_is_told(report: Callable[..., str], station: Workstation) -> None:
