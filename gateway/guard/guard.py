@@ -11,6 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from gateway.clock import Clock
+from gateway.errors import StoreUnavailableError
 from gateway.guard.routes import Match
 from gateway.guard.rules import ALARMING, Effect, Rule, rules_of
 from gateway.guard.slow import SlowLane, TooManySlowedError
@@ -35,6 +36,10 @@ THREADS = 4
 """Requests for which the store is asked at a time."""
 ASK_TIME = timedelta(days=1)
 """How long the card is asked for: longer than any session lives."""
+TELLING_TIME = timedelta(seconds=10)
+"""How long what is being told is not told by others: longer than it takes to write it."""
+UNTOLD_TIME = timedelta(milliseconds=1)
+"""How long that holds once it could not be written."""
 MAX_NUMBER_DIGITS = 30
 """Longest name of a record that is read as a number."""
 IPV4_NETWORK, IPV6_NETWORK = 24, 48
@@ -149,11 +154,13 @@ class Guard:
         now = self._clock()
         rules = [rule for rule in self._rules if rule.is_about(access.route)]
         observed = self._store.observe(self._observation(rules, access), now=now)
-        if observed.is_blocked:
-            self._end_sessions(access.who, now)
-            raise GuardRefusedError(Refusal.BLOCKED)
         self._note_share(rules, observed)
         broken = list(self._broken(rules, observed, now))
+        if observed.is_blocked:
+            self._end_sessions(access.who, now)
+            # Where what led to it could not be written before.
+            self._tell(broken, access, now)
+            raise GuardRefusedError(Refusal.BLOCKED)
         strongest = max((each.rule.effect for each in broken), default=None)
         # What keeps somebody out comes before what might fail.
         if strongest is Effect.BLOCK:
@@ -231,7 +238,8 @@ class Guard:
             what = _counted(rule, access)
             if rule.count == "new_network":
                 what += f" {network_of(access.client)}"
-            if not self._store.is_first(access.who, what, keep=rule.period, now=now):
+            # Said for good only once it is written: whoever dies before leaves it to the next.
+            if not self._store.is_first(access.who, what, keep=TELLING_TIME, now=now):
                 continue
             if rule.effect is Effect.STEP_UP:
                 self._store.ask_for_card(access.who, keep=ASK_TIME, now=now)
@@ -248,7 +256,12 @@ class Guard:
             }
             if rule.effect in ALARMING:
                 self._alarms.send(facts)
-            self._audit.record("guard", **facts)
+            try:
+                self._audit.record("guard", **facts)
+            except StoreUnavailableError:
+                self._store.say(access.who, what, keep=UNTOLD_TIME, now=now)
+                raise
+            self._store.say(access.who, what, keep=rule.period, now=now)
         return asked_at
 
     def _end_sessions(self, identity: str, now: datetime) -> None:

@@ -84,9 +84,13 @@ return {{requests, records, runs, is_new, redis.call('HEXISTS', BLOCKS, identity
     redis.call('GET', SAID) or ''}}
 """)
 
-_FIRST = Script("""#!lua
-if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
-    return 0
+_SAY = Script("""#!lua
+if ARGV[3] == 'first' then
+    if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+        return 0
+    end
+else
+    redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 end
 redis.call('SADD', KEYS[1], KEYS[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2], 'NX')
@@ -145,8 +149,10 @@ class RedisGuardStore:
         )
 
     def is_first(self, identity: str, what: str, *, keep: timedelta, now: datetime) -> bool:
-        keys = (self._own(identity), self._key(identity, f"said:{what}"))
-        return bool(self._server.run(_FIRST, keys, (to_micros(now), keep // _MILLISECOND)))
+        return self._say(identity, what, keep, now, "first")
+
+    def say(self, identity: str, what: str, *, keep: timedelta, now: datetime) -> None:
+        self._say(identity, what, keep, now, "again")
 
     def ask_for_card(self, identity: str, *, keep: timedelta, now: datetime) -> None:
         self._server.ask("SET", self._asked(identity), to_micros(now), "PX", keep // _MILLISECOND)
@@ -167,6 +173,11 @@ class RedisGuardStore:
     def clear(self, identity: str) -> bool:
         keys = (self._own(identity), self._asked(identity), self._blocks)
         return bool(self._server.run(_CLEAR, keys, (identity,)))
+
+    def _say(self, identity: str, what: str, keep: timedelta, now: datetime, how: str) -> bool:
+        keys = (self._own(identity), self._key(identity, f"said:{what}"))
+        values = (to_micros(now), keep // _MILLISECOND, how)
+        return bool(self._server.run(_SAY, keys, values))
 
     def _own(self, identity: str) -> bytes:
         return self._key(identity, "keys")

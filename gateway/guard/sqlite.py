@@ -126,11 +126,14 @@ class SQLiteGuardStore:
             )
         )
 
-    def ask_for_card(self, identity: str, *, keep: timedelta, now: datetime) -> None:
+    def say(self, identity: str, what: str, *, keep: timedelta, now: datetime) -> None:
         self._database.execute(
             "INSERT OR REPLACE INTO said (identity, what, said_at, ends_at) VALUES (?, ?, ?, ?)",
-            (identity, _ASKED, to_micros(now), to_micros(now + keep)),
+            (identity, what, to_micros(now), to_micros(now + keep)),
         )
+
+    def ask_for_card(self, identity: str, *, keep: timedelta, now: datetime) -> None:
+        self.say(identity, _ASKED, keep=keep, now=now)
 
     def block(self, block: Block) -> bool:
         return bool(

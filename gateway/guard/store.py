@@ -96,6 +96,12 @@ class GuardStore(Protocol):
     def is_first(self, identity: str, what: str, *, keep: timedelta, now: datetime) -> bool:
         """Return whether *what* was not said of *identity* in the time *keep*; who asks says it."""
 
+    def say(self, identity: str, what: str, *, keep: timedelta, now: datetime) -> None:
+        """Note that *what* was said of *identity*, for the time *keep* from now, not any other.
+
+        :param keep: a millisecond or more.
+        """
+
     def ask_for_card(self, identity: str, *, keep: timedelta, now: datetime) -> None:
         """Note that sessions older than *now* need the card's signature anew.
 

@@ -156,6 +156,17 @@ def test_it_is_said_again_after_its_time(store: GuardStore) -> None:
     assert store.is_first(WHO, "alarm", keep=keep, now=MOMENT + 2 * keep)
 
 
+def test_what_is_said_holds_for_the_last_time_named(stores: tuple[GuardStore, ...]) -> None:
+    one, other = stores
+    assert one.is_first(WHO, "alarm", keep=timedelta(milliseconds=50), now=MOMENT)
+    one.say(WHO, "alarm", keep=HOUR, now=MOMENT)
+    time.sleep(0.1)
+    assert not other.is_first(WHO, "alarm", keep=HOUR, now=MOMENT + MINUTE)
+    other.say(WHO, "alarm", keep=timedelta(milliseconds=1), now=MOMENT + MINUTE)
+    time.sleep(0.01)
+    assert one.is_first(WHO, "alarm", keep=HOUR, now=MOMENT + 2 * MINUTE)
+
+
 def test_the_card_is_asked_for_from_a_moment_on(stores: tuple[GuardStore, ...]) -> None:
     observation = Observation(identity=WHO)
     assert stores[0].observe(observation, now=MOMENT).asked_at is None

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.database import Database
 from gateway.errors import SessionRequiredError, StoreUnavailableError
-from gateway.guard.guard import Guard, GuardRefusedError, Refusal, network_of
+from gateway.guard.guard import TELLING_TIME, Guard, GuardRefusedError, Refusal, network_of
 from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
 from gateway.journal.access import Access
+from gateway.journal.line import FieldValue
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
@@ -40,8 +41,13 @@ class Watchman:
         self.routes = SensitiveRoutes(ROUTES)
         self.client = "192.0.2.7"
         self.ring = new_ring()
-        self.guard = Guard(
-            GuardSettings(routes=ROUTES, rules=rules, slow_seconds=1),
+        self.rules = rules
+        self.guard = self._new_guard()
+        self.log_in()
+
+    def _new_guard(self) -> Guard:
+        return Guard(
+            GuardSettings(routes=ROUTES, rules=self.rules, slow_seconds=1),
             store=self.store,
             sessions=self.sessions,
             keys=lambda: self.ring,
@@ -49,7 +55,12 @@ class Watchman:
             alarms=self.alarms,
             clock=lambda: self.now,
         )
-        self.log_in()
+
+    def use_audit(self, audit: ListedAudit) -> None:
+        """Go on with another audit log."""
+        self.guard.close()
+        self.audit = audit
+        self.guard = self._new_guard()
 
     def log_in(self) -> None:
         cookie = self.sessions.create(PERSON, new_agent_key(), now=self.now)
@@ -264,3 +275,50 @@ def test_who_cannot_be_recorded_is_blocked_nevertheless(
 )
 def test_networks(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+class BrokenAudit(ListedAudit):
+    """Cannot be written for a number of times."""
+
+    failures = 1
+
+    def record(self, event: str, /, **fields: FieldValue) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailableError("disk full")
+        super().record(event, **fields)
+
+
+@pytest.mark.parametrize("watch", [[records(2, effect="alarm")]], indirect=True)
+def test_what_could_not_be_written_is_told_at_the_next_request(watch: Watchman) -> None:
+    watch.use_audit(BrokenAudit())
+    watch.ask("/rights/a")
+    with pytest.raises(StoreUnavailableError):
+        watch.ask("/rights/b")
+    watch.now += timedelta(seconds=1)
+    assert watch.ask("/rights/b") == "alarm"
+    assert watch.ask("/rights/b") == "alarm"
+    assert watch.audit.values("effect") == ["alarm"]
+
+
+@pytest.mark.parametrize("watch", [[records(2, effect="alarm")]], indirect=True)
+def test_what_a_process_died_over_is_told_by_another(watch: Watchman) -> None:
+    watch.ask("/rights/a")
+    rule = "records identity 2 hour alarm"
+    assert watch.store.is_first(PERSON.national_id, rule, keep=TELLING_TIME, now=watch.now)
+    assert watch.ask("/rights/b") == "alarm"
+    assert watch.audit.events == []
+    watch.now += TELLING_TIME
+    assert watch.ask("/rights/b") == "alarm"
+    assert watch.audit.values("rule") == [rule]
+
+
+@pytest.mark.parametrize("watch", [[records(2)]], indirect=True)
+def test_a_block_that_could_not_be_written_is_told_when_it_holds_again(watch: Watchman) -> None:
+    watch.use_audit(BrokenAudit())
+    watch.ask("/rights/a")
+    with pytest.raises(StoreUnavailableError):
+        watch.ask("/rights/b")
+    watch.now += timedelta(seconds=1)
+    assert [watch.ask("/rights/b") for _ in range(2)] == [Refusal.BLOCKED] * 2
+    assert watch.audit.values("effect") == ["block"]
