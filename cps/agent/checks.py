@@ -11,11 +11,14 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.token import require_rid
 
 PATH = "/v1/login"
+START_PATH = "/v1/start"
+"""Where a login that began here is handed to the browser; see :mod:`cps.agent.handover`."""
 MAX_TARGET_BYTES = 512
 """Path and query together."""
 LOOPBACK = "127.0.0.1"
 _QUERY_MEMBERS = frozenset({"r", "o"})
 _HOST = re.compile(r"[a-z0-9.:\[\]-]+\Z")
+_START_QUERY = re.compile(r"k=([A-Za-z0-9_-]{43})\Z")
 
 PeerCheck = Callable[[tuple[str, int], tuple[str, int]], bool]
 """Whether the connection from a client's address to the server's belongs to the agent's user."""
@@ -35,6 +38,8 @@ class Refusal(StrEnum):
     BUSY = "busy"
     PAUSED = "paused"
     PORTAL = "portal"
+    START_KEY = "start_key"
+    """No login that began here waits for this browser."""
     NOT_HTTP = "not_http"
     """The server could not read it as HTTP."""
 
@@ -51,6 +56,7 @@ STATUS: Mapping[Refusal, int] = MappingProxyType(
         Refusal.BUSY: 409,
         Refusal.PAUSED: 429,
         Refusal.PORTAL: 403,
+        Refusal.START_KEY: 403,
         Refusal.NOT_HTTP: 400,
     }
 )
@@ -76,6 +82,8 @@ class RefusedRequestError(Exception):
                 return ErrorCode.BUSY
             case Refusal.PORTAL:
                 return ErrorCode.ORIGIN_DENIED
+            case Refusal.START_KEY:
+                return ErrorCode.CODE_INVALID
             case refusal if refusal in _FORBIDDEN:
                 return ErrorCode.REQUEST_FORBIDDEN
             case _:
@@ -91,19 +99,39 @@ def read_request(request: web.BaseRequest, belongs_to_user: PeerCheck) -> tuple[
 
     Source: docs/reference/protocol.md, "Browser to agent".
     """
-    port = _require_peer(request, belongs_to_user)
-    # A name that an attacker's DNS points here would be in Host: only the literal address is ours.
-    if request.headers.getall("Host", []) not in ([f"{LOOPBACK}:{port}"], [f"[::1]:{port}"]):
-        raise RefusedRequestError(Refusal.HOST)
-    if request.method != "GET":
-        raise RefusedRequestError(Refusal.METHOD)
+    _require_own_get(request, belongs_to_user)
     rid, host = _require_target(request.raw_path)
-    if request.body_exists or "Content-Length" in request.headers:
-        raise RefusedRequestError(Refusal.BODY)
-    _require_navigation(request)
-    if "Origin" in request.headers:
-        raise RefusedRequestError(Refusal.ORIGIN_HEADER)
+    _require_bare_navigation(request)
     return rid, host
+
+
+def is_start(request: web.BaseRequest) -> bool:
+    """Return whether *request* is for a login that began here; nothing of it is checked."""
+    return request.raw_path.partition("?")[0] == START_PATH
+
+
+def read_start_request(request: web.BaseRequest, belongs_to_user: PeerCheck) -> str:
+    """Return the key of a login that began here, after every check of the request itself.
+
+    :param belongs_to_user: whose connection it is; see :data:`PeerCheck`.
+    :returns: 43 characters.
+    :raises RefusedRequestError: with the first failed check.
+
+    Source: docs/reference/protocol.md, "A login that begins in the agent"; W3C Fetch Metadata
+    §2.3; Fetch, "Sec-Purpose".
+    """
+    _require_own_get(request, belongs_to_user)
+    path, _, query = request.raw_path.partition("?")
+    found = _START_QUERY.match(query)
+    if path != START_PATH or found is None:
+        raise RefusedRequestError(Refusal.TARGET)
+    _require_bare_navigation(request)
+    # The agent itself had it opened: a page that leads here read the key where it must not.
+    if any(site != "none" for site in request.headers.getall("Sec-Fetch-Site", [])):
+        raise RefusedRequestError(Refusal.FETCH)
+    if "Sec-Purpose" in request.headers:
+        raise RefusedRequestError(Refusal.FETCH)
+    return found[1]
 
 
 def came_by_a_click(request: web.BaseRequest) -> bool:
@@ -114,6 +142,23 @@ def came_by_a_click(request: web.BaseRequest) -> bool:
     Source: W3C Fetch Metadata §2.4.
     """
     return request.headers.getall("Sec-Fetch-User", []) == ["?1"]
+
+
+def _require_own_get(request: web.BaseRequest, belongs_to_user: PeerCheck) -> None:
+    port = _require_peer(request, belongs_to_user)
+    # A name that an attacker's DNS points here would be in Host: only the literal address is ours.
+    if request.headers.getall("Host", []) not in ([f"{LOOPBACK}:{port}"], [f"[::1]:{port}"]):
+        raise RefusedRequestError(Refusal.HOST)
+    if request.method != "GET":
+        raise RefusedRequestError(Refusal.METHOD)
+
+
+def _require_bare_navigation(request: web.BaseRequest) -> None:
+    if request.body_exists or "Content-Length" in request.headers:
+        raise RefusedRequestError(Refusal.BODY)
+    _require_navigation(request)
+    if "Origin" in request.headers:
+        raise RefusedRequestError(Refusal.ORIGIN_HEADER)
 
 
 def _require_peer(request: web.BaseRequest, belongs_to_user: PeerCheck) -> int:

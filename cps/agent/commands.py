@@ -70,6 +70,12 @@ def add_commands(
     )
     opener.add_argument("link", metavar="LINK")
     opener.set_defaults(run=run_open)
+    login = actions.add_parser(
+        "login",
+        help="begin a login here, for browsers that do not find the agent; ends with the session",
+    )
+    login.add_argument("origin", metavar="ORIGIN")
+    login.set_defaults(run=run_login)
     starter = actions.add_parser(
         "install", help="start the agent with each session of this user (Linux), and now"
     )
@@ -85,6 +91,19 @@ def run(options: argparse.Namespace) -> int:
 
     :returns: 0 after SIGINT or SIGTERM, 1 where it cannot run, 2 where it was called wrongly.
     """
+    return _run_agent(options, port=options.port, begin=None)
+
+
+def run_login(options: argparse.Namespace) -> int:
+    """Log in to a portal, and watch the card while the session lives.
+
+    :returns: 0 after the session, 1 where nobody was logged in, 2 where it was called wrongly.
+    """
+    # Pages do not look for this one, so the usual ports are left to the agent that they find.
+    return _run_agent(options, port=options.port or 0, begin=options.origin)
+
+
+def _run_agent(options: argparse.Namespace, *, port: int | None, begin: str | None) -> int:
     try:
         # Only here: `cps issuer` and `cps virtual` work without what the agent needs.
         from cps.agent.program import run_agent
@@ -98,7 +117,8 @@ def run(options: argparse.Namespace) -> int:
             pin_file=options.pin_file,
             pin_descriptor=options.pin_fd,
             virtual_card=options.virtual_card,
-            port=options.port,
+            port=port,
+            begin=begin,
         )
     except ConfigurationError as exc:
         _say(str(exc))

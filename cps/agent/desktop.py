@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cps.agent.portals import Portals
+from cps.agent.texts import Tell, Words
 from cps.atr import recognise
 from cps.authtoken.catalogue import text
 from cps.errors import CardError
@@ -22,7 +23,7 @@ REPORT_SECONDS = 60
 MAX_CHOICE_CHARACTERS = 64
 _JOIN_SECONDS = 2.0
 _LOG = logging.getLogger(__name__)
-_MENU = ("portals", "diagnose", "quit", "report", "copy")
+_MENU = ("portals", "open", "login", "diagnose", "quit", "report", "copy")
 
 
 class TrayIcon:
@@ -33,6 +34,8 @@ class TrayIcon:
     :param terminal: the readers.
     :param portals: those that the menu opens.
     :param sessions: returns how many sessions the card holds open.
+    :param begin: begins a login to an origin and is told how to tell of it; ``None`` where none
+        can begin here.
     :param quit_agent: ends the agent.
     :param language: ``fr`` or ``en``.
     :param program: the icon's.
@@ -46,6 +49,7 @@ class TrayIcon:
         terminal: CardTerminal,
         portals: Portals,
         sessions: Callable[[], int],
+        begin: Callable[[str, Tell], None] | None,
         quit_agent: Callable[[], None],
         language: str,
         program: Path = PROGRAM,
@@ -55,6 +59,7 @@ class TrayIcon:
         self._terminal = terminal
         self._portals = portals
         self._sessions = sessions
+        self._begin = begin
         self._quit_agent = quit_agent
         self._language = language
         self._open_page = open_page
@@ -69,13 +74,18 @@ class TrayIcon:
             text=True,
             encoding="utf-8",
         )
-        self._send({name: text(f"agent_tray.{name}", language) for name in _MENU})
+        shown = [name for name in _MENU if name != "login" or begin is not None]
+        self._send({name: text(f"agent_tray.{name}", language) for name in shown})
         self._threads = [
             threading.Thread(target=work, name=name, daemon=True)
             for work, name in ((self._watch, "tray state"), (self._listen, "tray choices"))
         ]
         for thread in self._threads:
             thread.start()
+
+    def tell(self, words: Words) -> None:
+        """Show a notice beside the icon, as the system shows such; does not wait."""
+        self._send({"title": words.title, "notice": words.sentence})
 
     def close(self) -> None:
         """Take the icon away."""
@@ -130,6 +140,8 @@ class TrayIcon:
         match name:
             case "portal" if number.isdecimal() and int(number) < len(origins):
                 self._open_page(origins[int(number)])
+            case "login" if number.isdecimal() and int(number) < len(origins) and self._begin:
+                self._begin(origins[int(number)], self.tell)
             case "diagnose":
                 threading.Thread(target=self._diagnose, name="diagnosis", daemon=True).start()
             case "quit":

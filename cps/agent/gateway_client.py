@@ -1,4 +1,4 @@
-"""The agent's four requests to a gateway, over connections of its own."""
+"""The agent's requests to a gateway, over connections of its own."""
 
 import json
 import platform
@@ -24,7 +24,7 @@ from cps.authtoken.encoding import b64url_decode, parse_object
 from cps.authtoken.frame import NONCE_BYTES
 from cps.authtoken.jwk import AgentKey
 from cps.authtoken.lease import LeaseMessage, require_lease_id
-from cps.authtoken.token import ALGORITHMS, AuthToken
+from cps.authtoken.token import ALGORITHMS, AuthToken, require_rid
 
 PROTOCOL_VERSION = 1
 KEYS_PATH = "/_cps/.well-known/jwks.json"
@@ -136,27 +136,23 @@ class GatewayClient:
 
         Source: docs/reference/protocol.md, "Agent to gateway".
         """
-        system = platform.system()
-        answer = self._exchange(
-            "/_cps/agent/claim",
-            json.dumps(
-                {
-                    "v": PROTOCOL_VERSION,
-                    "rid": rid,
-                    "jwk": key.to_json(),
-                    "agent": {"name": "cps", "version": VERSION, "os": system or "unknown"},
-                }
-            ).encode("ascii"),
-            self._login,
-        )
-        if answer.get("origin") != self._origin:
-            # Whatever answers there, the card must not sign for it.
-            raise SignInError(ErrorCode.ORIGIN_DENIED, "the gateway names another origin")
+        answer = self._introduce("/_cps/agent/claim", key, {"rid": rid})
+        return self._claimed(answer)
+
+    def begin(self, key: AgentKey) -> tuple[str, Claim]:
+        """Begin a login, claimed for *key* at once, and return its request id.
+
+        :raises SignInError: as :meth:`claim`; REQUEST_FORBIDDEN where the gateway has no such
+            logins.
+
+        Source: docs/reference/protocol.md, "A login that begins in the agent".
+        """
+        answer = self._introduce("/_cps/agent/begin", key, {})
+        claim = self._claimed(answer)
         try:
-            _require_new_enough(answer)
-            return _read_claim(answer)
-        except (ValueError, KeyError) as exc:
-            raise _unreachable(f"claim answered with {type(exc).__name__}: {exc}") from exc
+            return require_rid(str(answer.get("rid"))), claim
+        except ValueError as exc:
+            raise _unreachable("begin answered without a request id") from exc
 
     def hand_in(self, token: AuthToken) -> Accepted:
         """Hand in what the card signed and return the one-time code, and what comes with it.
@@ -209,6 +205,23 @@ class GatewayClient:
         except ValueError as exc:
             raise _unreachable("the answer has no date") from exc
         return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+    def _introduce(
+        self, path: str, key: AgentKey, members: Mapping[str, object]
+    ) -> dict[str, object]:
+        agent = {"name": "cps", "version": VERSION, "os": platform.system() or "unknown"}
+        body = {"v": PROTOCOL_VERSION, **members, "jwk": key.to_json(), "agent": agent}
+        return self._exchange(path, json.dumps(body).encode("ascii"), self._login)
+
+    def _claimed(self, answer: Mapping[str, object]) -> Claim:
+        if answer.get("origin") != self._origin:
+            # Whatever answers there, the card must not sign for it.
+            raise SignInError(ErrorCode.ORIGIN_DENIED, "the gateway names another origin")
+        try:
+            _require_new_enough(answer)
+            return _read_claim(answer)
+        except (ValueError, KeyError) as exc:
+            raise _unreachable(f"claim answered with {type(exc).__name__}: {exc}") from exc
 
     def _exchange(self, path: str, body: bytes, patience: Patience) -> dict[str, object]:
         response, raw = self._send("POST", path, body, patience)

@@ -1,4 +1,4 @@
-"""The loopback HTTP server: one kind of request, answered by a page or by the way back."""
+"""The loopback HTTP server: two kinds of request, answered by a page or by the way back."""
 
 import asyncio
 import logging
@@ -16,8 +16,11 @@ from cps.agent.checks import (
     Refusal,
     RefusedRequestError,
     came_by_a_click,
+    is_start,
     read_request,
+    read_start_request,
 )
+from cps.agent.handover import Handover
 from cps.agent.pages import Failure, Pages
 from cps.agent.peer import peer_user
 from cps.agent.portals import Portals
@@ -52,6 +55,7 @@ class AgentServer:
 
     :param portals: which portals there are.
     :param workflow: where sign-ins run.
+    :param handover: logins that began here, and wait for their browser.
     :param pages: what is shown.
     :param belongs_to_user: whose connection it is; see :data:`cps.agent.checks.PeerCheck`.
     """
@@ -61,12 +65,14 @@ class AgentServer:
         *,
         portals: Portals,
         workflow: Workflow,
+        handover: Handover,
         pages: Pages,
         belongs_to_user: PeerCheck,
         limits: ServerLimits,
     ) -> None:
         self._portals = portals
         self._workflow = workflow
+        self._handover = handover
         self._pages = pages
         self._belongs_to_user = belongs_to_user
         self._limits = limits
@@ -97,6 +103,9 @@ class AgentServer:
             request.protocol.asked = True
         language = best_language(request.headers.get("Accept-Language"))
         try:
+            if is_start(request):
+                key = read_start_request(request, self._belongs_to_user)
+                return self._pages.redirect(self._handover.take(key))
             return await self._sign_in(request, language)
         except RefusedRequestError as exc:
             _LOG.warning("a request was refused: %s", exc.refusal.value)
@@ -127,7 +136,12 @@ def belongs_to_this_user(client: tuple[str, int], server: tuple[str, int]) -> bo
 
     Only Linux says; elsewhere every user of the machine is taken for ours.
     """
-    return sys.platform != "linux" or peer_user(client, server) == os.getuid()
+    return not tells_users_apart() or peer_user(client, server) == os.getuid()
+
+
+def tells_users_apart() -> bool:
+    """Return whether this system says to which user a connection belongs."""
+    return sys.platform == "linux"
 
 
 class _HTTPServer(web.Server):

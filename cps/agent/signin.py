@@ -37,6 +37,7 @@ from cps.transport.keypad import KeypadEntry
 CARD_WAIT_SECONDS = 180.0
 """How long a person may look for the card; as long as a gateway's challenge lives."""
 CALLBACK_PATH = "/_cps/callback"
+START_PAGE_PATH = "/_cps/start"
 SHOWN_CARD_DIGITS = 4
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +48,9 @@ class Gateway(Protocol):
     def claim(self, rid: str, key: AgentKey) -> Claim:
         """Claim a login."""
 
+    def begin(self, key: AgentKey) -> tuple[str, Claim]:
+        """Begin a login and return its request id; it is claimed at once."""
+
     def hand_in(self, token: AuthToken) -> Accepted:
         """Hand in what the card signed and return the one-time code, and what comes with it."""
 
@@ -56,16 +60,16 @@ class Gateway(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """What the browser asks for."""
+    """What the browser asks for, or the person here."""
 
-    rid: str = field(repr=False)
-    """The request id, 22 characters."""
+    rid: str | None = field(repr=False)
+    """The request id, 22 characters; ``None`` for a login that begins here."""
     origin: str
     """The portal's, from the allow-list."""
     language: str = field(compare=False)
-    """``fr`` or ``en``, of the browser that asked first."""
+    """``fr`` or ``en``, of whoever asked first."""
     clicked: bool = field(default=False, compare=False)
-    """Whether that browser says that a person's click brought it here."""
+    """Whether a person's click brought it here, as the browser says or the agent knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,8 @@ class _ClaimedLogin:
     """A login that is this agent's: it ends with its time, or when nobody waits for it."""
 
     request: LoginRequest
+    rid: str
+    """The request id, 22 characters."""
     gateway: Gateway
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     claim: Claim
@@ -93,7 +99,7 @@ class _ClaimedLogin:
         return login_message(
             origin=self.request.origin,
             nonce=self.claim.nonce,
-            rid=self.request.rid,
+            rid=self.rid,
             jwk_thumbprint=AgentKey.of(self.key.public_key()).thumbprint(),
             certificate=certificate,
         )
@@ -113,9 +119,7 @@ class _ClaimedLogin:
         code = code_for(error)
         if code not in ABORT_CODES:
             return
-        message = AbortMessage.signed(
-            self.key, origin=self.request.origin, rid=self.request.rid, code=code
-        )
+        message = AbortMessage.signed(self.key, origin=self.request.origin, rid=self.rid, code=code)
         try:
             self.gateway.give_up(message)
         except SignInError as exc:
@@ -195,7 +199,7 @@ class SignIn:
             raise
         accepted = login.gateway.hand_in(
             AuthToken(
-                rid=request.rid,
+                rid=login.rid,
                 unverified_certificate=signed.certificate,
                 algorithm="RS256",
                 signature=signed.signature,
@@ -209,14 +213,22 @@ class SignIn:
             self._watch(
                 CardLease(origin=request.origin, key=login.key, terms=accepted.lease, card=place)
             )
+        if request.rid is None:
+            # Behind the "#" it goes to no server; the page there sends it on.
+            return CompletedSignIn(redirect=f"{request.origin}{START_PAGE_PATH}#{accepted.code}")
         return CompletedSignIn(redirect=f"{request.origin}{CALLBACK_PATH}?code={accepted.code}")
 
     def _claim(self, request: LoginRequest, progress: Progress) -> _ClaimedLogin:
         key = ec.generate_private_key(ec.SECP256R1())
         gateway = self._gateway_at(request.origin)
-        claim = gateway.claim(request.rid, AgentKey.of(key.public_key()))
+        public = AgentKey.of(key.public_key())
+        if request.rid is None:
+            rid, claim = gateway.begin(public)
+        else:
+            rid, claim = request.rid, gateway.claim(request.rid, public)
         return _ClaimedLogin(
             request=request,
+            rid=rid,
             gateway=gateway,
             key=key,
             claim=claim,

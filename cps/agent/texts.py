@@ -1,5 +1,6 @@
 """From an exception to the code, and so to the sentence, that a person is shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cps.agent.errors import PortInUseError, SignInError
@@ -54,6 +55,10 @@ class Words:
 
     title: str
     sentence: str
+
+
+Tell = Callable[[Words], None]
+"""Shows a person a title and a sentence, without waiting."""
 
 
 def code_for(exc: BaseException) -> ErrorCode:

@@ -3,8 +3,8 @@
 It decides nothing: the agent knows what a choice means. It imports nothing of the project, so that
 it runs isolated. It ends with its standard input. Exit code: 0, or 3 where there is no tray.
 
-In: ``{"state": …, "tip": …, "portals": […]}`` or ``{"report": …}``. Out: ``portal N``,
-``diagnose``, ``quit``.
+In: ``{"state": …, "tip": …, "portals": […]}``, ``{"report": …}`` or ``{"notice": …, "title": …}``.
+Out: ``portal N``, ``login N``, ``diagnose``, ``quit``.
 """
 
 import json
@@ -68,7 +68,7 @@ def icon_for(state: str) -> QIcon:
 class Tray(QObject):
     """The icon, its menu, and the report.
 
-    :param texts: of the menu.
+    :param texts: of the menu; without ``login`` no login can begin here.
     :param choose: told what was chosen.
     """
 
@@ -82,6 +82,7 @@ class Tray(QObject):
         self.icon = QSystemTrayIcon(icon_for("no_reader"))
         self.menu = QMenu()
         self.portals = QMenu(texts["portals"])
+        self._origins: list[str] = []
         self.menu.addMenu(self.portals)
         self.menu.addSeparator()
         self.menu.addAction(texts["diagnose"]).triggered.connect(lambda _: choose("diagnose"))
@@ -95,13 +96,28 @@ class Tray(QObject):
         if "report" in message:
             self._show_report(message["report"])
             return
+        if "notice" in message:
+            self.icon.showMessage(message["title"], message["notice"])
+            return
         self.icon.setIcon(icon_for(message["state"]))
         self.icon.setToolTip(message["tip"])
-        self.portals.clear()
-        self.portals.setEnabled(bool(message["portals"]))
-        for number, origin in enumerate(message["portals"]):
-            action = self.portals.addAction(origin)
-            action.triggered.connect(lambda _, number=number: self._choose(f"portal {number}"))
+        if message["portals"] != self._origins:
+            self._origins = message["portals"]
+            self.portals.clear()
+            for number, origin in enumerate(self._origins):
+                self._add_portal(number, origin)
+        self.portals.setEnabled(bool(self._origins))
+
+    def _add_portal(self, number: int, origin: str) -> None:
+        if "login" not in self._texts:
+            self._add_choice(self.portals, origin, f"portal {number}")
+            return
+        menu = self.portals.addMenu(origin)
+        self._add_choice(menu, self._texts["open"], f"portal {number}")
+        self._add_choice(menu, self._texts["login"], f"login {number}")
+
+    def _add_choice(self, menu: QMenu, words: str, choice: str) -> None:
+        menu.addAction(words).triggered.connect(lambda _: self._choose(choice))
 
     def _show_report(self, words: str) -> None:
         self.report = QDialog()

@@ -112,6 +112,14 @@ class Workflow:
         ):
             raise RefusedRequestError(Refusal.PAUSED)
 
+    def require_idle(self) -> None:
+        """Check that no sign-in is under way.
+
+        :raises RefusedRequestError: BUSY.
+        """
+        if self._running is not None:
+            raise RefusedRequestError(Refusal.BUSY)
+
     def count_refusal(self) -> None:
         """Remember one refusal, for the pause."""
         self._refused_at.append(self._loop.time())
@@ -157,7 +165,8 @@ class Workflow:
         if running.outcome is None:
             return running.stage
         self._forget(running)
-        if isinstance(running.outcome, CompletedSignIn):
+        # What began here has no tabs that could come for it twice.
+        if isinstance(running.outcome, CompletedSignIn) and running.request.rid is not None:
             if self._handed_over == running.request:
                 return await self._after_the_first(running.request)
             self._handed_over = running.request

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -21,9 +22,12 @@ from cps.authtoken.lease import LeaseEvent, LeaseMessage
 from cps.authtoken.token import AuthToken
 
 CLAIM = "/_cps/agent/claim"
+BEGIN = "/_cps/agent/begin"
 TOKEN = "/_cps/agent/token"
 LEASE = "/_cps/agent/lease"
 ABORT = "/_cps/agent/abort"
+BEGUN_RID = "ICEiIyQlJicoKSorLC0uLw"
+"""The request id that a beginning gets."""
 TERMS = {"id": "AAECAwQFBgcICQoLDA0ODw", "heartbeat": 20, "grace": 60}
 
 
@@ -73,6 +77,7 @@ class GatewayStub:
             return instead() if callable(instead) else instead
         return {
             CLAIM: self._claim,
+            BEGIN: self._begin,
             TOKEN: self._token,
             LEASE: self._hear,
             ABORT: self._abort,
@@ -81,20 +86,26 @@ class GatewayStub:
     def _claim(self, body: bytes) -> Answer:
         members = json.loads(body)
         assert set(members) == {"v", "rid", "jwk", "agent"}
+        return Answer.of(self._introduced(members))
+
+    def _begin(self, body: bytes) -> Answer:
+        members = json.loads(body)
+        assert set(members) == {"v", "jwk", "agent"}
+        return Answer.of({"rid": BEGUN_RID} | self._introduced(members))
+
+    def _introduced(self, members: dict[str, Any]) -> dict[str, object]:
         assert set(members["agent"]) == {"name", "version", "os"}
         self._key = AgentKey.from_json(members["jwk"])
-        return Answer.of(
-            {
-                "v": 1,
-                "nonce": b64url_encode(self.nonce),
-                "origin": self.origin,
-                "label": "Portail d’essai",
-                "alg": ["RS256"],
-                "expires_in": 170,
-                "min_agent": "0.1.0",
-            }
-            | self.change
-        )
+        right: dict[str, object] = {
+            "v": 1,
+            "nonce": b64url_encode(self.nonce),
+            "origin": self.origin,
+            "label": "Portail d’essai",
+            "alg": ["RS256"],
+            "expires_in": 170,
+            "min_agent": "0.1.0",
+        }
+        return right | self.change
 
     def _abort(self, body: bytes) -> Answer:
         message = AbortMessage.parse(body)

@@ -242,6 +242,11 @@ class _NotedGateway:
         self._line.nonces.append(claim.nonce)
         return claim
 
+    def begin(self, key: AgentKey) -> tuple[str, Claim]:
+        rid, claim = self._client.begin(key)
+        self._line.nonces.append(claim.nonce)
+        return rid, claim
+
     def hand_in(self, token: AuthToken) -> Accepted:
         accepted = self._client.hand_in(token)
         self._line.codes.append(accepted.code)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cps.agent.checks import PeerCheck
+from cps.agent.handover import Handover
 from cps.agent.origins import AllowList
 from cps.agent.pages import Pages
 from cps.agent.portals import Portals
@@ -117,6 +118,7 @@ def running_agent(
     belongs_to_user: PeerCheck = belongs_to_this_user,
     pages: Pages | None = None,
     confirmed: Path | None = None,
+    handover: Handover | None = None,
 ) -> Iterator[Browser]:
     """Yield a browser for a server that runs in a thread of its own until the end."""
     listener = listen((0,))
@@ -128,6 +130,7 @@ def running_agent(
         server = AgentServer(
             portals=Portals(AllowList.of(portals, (), development=True), confirmed),
             workflow=Workflow(sign_in, workflow or WorkflowLimits(second_tab=0.01)),
+            handover=handover or Handover(),
             pages=pages or Pages(),
             belongs_to_user=belongs_to_user,
             limits=limits or ServerLimits(),

@@ -39,6 +39,7 @@ def test_each_refusal_is_a_client_error_with_a_code(refusal: Refusal) -> None:
     assert 400 <= STATUS[refusal] < 500
     assert RefusedRequestError(refusal).code in {
         ErrorCode.BUSY,
+        ErrorCode.CODE_INVALID,
         ErrorCode.ORIGIN_DENIED,
         ErrorCode.REQUEST_FORBIDDEN,
         ErrorCode.REQUEST_MALFORMED,

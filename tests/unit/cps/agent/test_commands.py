@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+from cps.agent import program
 from cps.main import main
 
 Agent = Callable[..., tuple[int, str]]
@@ -50,6 +51,32 @@ def test_a_wrong_option_is_misuse(agent: Agent, options: tuple[str, ...], reason
     code, said = agent(*options)
     assert code == 2
     assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        pytest.param((*PORTAL, "login"), "ORIGIN", id="no-origin"),
+        pytest.param((*PORTAL, "login", "portal.example"), "no portal", id="a-host"),
+        pytest.param((*PORTAL, "login", "https://portal.example/x"), "no portal", id="a-page"),
+        pytest.param((*PORTAL, "login", "http://portal.example"), "no portal", id="plain-http"),
+    ],
+)
+def test_a_login_begins_at_a_portal_alone(
+    agent: Agent, options: tuple[str, ...], reason: str
+) -> None:
+    code, said = agent(*options)
+    assert code == 2
+    assert reason in said
+
+
+def test_where_users_cannot_be_told_apart_no_login_begins_here(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "tells_users_apart", lambda: False)
+    code, said = agent(*PORTAL, "login", "https://portal.example")
+    assert code == 1
+    assert "begins in the browser" in said
 
 
 def test_a_wrong_settings_file_is_misuse(agent: Agent, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cps.agent.desktop import TrayIcon, doctor_report
 from cps.agent.origins import AllowList
 from cps.agent.portals import Portals
+from cps.agent.texts import Tell, Words
 from cps.errors import NoServiceError
 from cps.transport.connection import ReaderState
 from tests.unit.cps.agent.fakes import EMPTY, INSERTED, FakeTerminal
@@ -35,6 +36,8 @@ class Desk:
         self.sessions = 0
         self.opened: list[str] = []
         self.open_page: Callable[[str], object] = self.opened.append
+        self.begun: list[str] = []
+        self.begin: Callable[[str, Tell], None] | None = self._begin
         self.quits = threading.Event()
         self.tray: TrayIcon | None = None
 
@@ -47,6 +50,7 @@ class Desk:
             terminal=self.terminal,
             portals=Portals(listed),
             sessions=lambda: self.sessions,
+            begin=self.begin,
             quit_agent=self.quits.set,
             language="fr",
             program=file,
@@ -54,6 +58,10 @@ class Desk:
             examine=lambda: "the report",
         )
         return self.tray
+
+    def _begin(self, origin: str, tell: Tell) -> None:
+        self.begun.append(origin)
+        tell(Words(title="Insérez", sentence="votre carte"))
 
     def messages(self) -> list[dict[str, object]]:
         if not self.told.exists():
@@ -111,6 +119,21 @@ def test_a_portal_is_opened_by_its_number_and_by_nothing_else(desk: Desk) -> Non
     desk.show("portal 2", "portal -1", "portal https://evil.example", "rm -rf", "portal 1", "quit")
     assert desk.quits.wait(10)
     assert desk.opened == ["https://b.example"]
+
+
+def test_a_login_begins_at_a_portal_of_ours_alone_and_tells_of_itself(desk: Desk) -> None:
+    desk.show("login 2", "login -1", "login https://evil.example", "login 1", "quit")
+    assert desk.quits.wait(10)
+    assert desk.begun == ["https://b.example"]
+    assert eventually(lambda: {"title": "Insérez", "notice": "votre carte"} in desk.messages())
+
+
+def test_where_no_login_can_begin_here_the_menu_offers_none(desk: Desk) -> None:
+    desk.begin = None
+    desk.show("login 0", "quit")
+    assert desk.quits.wait(10)
+    assert eventually(desk.messages)
+    assert "login" not in desk.messages()[0]
 
 
 def test_the_report_comes_to_the_tray(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""The four requests to a gateway, against a real HTTP server that may misbehave."""
+"""The requests to a gateway, against a real HTTP server that may misbehave."""
 
 import hashlib
 import ipaddress
@@ -42,6 +42,8 @@ from cps.authtoken.token import AuthToken, CardDescription
 from tests.support import pki
 from tests.support.gateway_stub import (
     ABORT,
+    BEGIN,
+    BEGUN_RID,
     CLAIM,
     LEASE,
     TERMS,
@@ -632,3 +634,39 @@ def test_the_systems_proxy_is_honoured_but_for_this_machine(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert proxy_for(origin) == expected
+
+
+def test_a_beginning_is_a_claim_without_a_request_id_that_brings_one(
+    client: GatewayClient, gateway: GatewayStub
+) -> None:
+    rid, claim = client.begin(KEY)
+    assert (rid, claim.nonce, claim.expires_in) == (BEGUN_RID, gateway.nonce, 170)
+    assert gateway.paths() == [BEGIN]
+    members = json.loads(gateway.requests[0][2])
+    assert (members["v"], members["jwk"]) == (1, KEY.to_json())
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param({"origin": "https://evil.example"}, ErrorCode.ORIGIN_DENIED, id="origin"),
+        pytest.param({"rid": "short"}, ErrorCode.GATEWAY_UNREACHABLE, id="rid"),
+        pytest.param({"rid": None}, ErrorCode.GATEWAY_UNREACHABLE, id="no rid"),
+        pytest.param({"nonce": "AA"}, ErrorCode.GATEWAY_UNREACHABLE, id="nonce"),
+        pytest.param({"min_agent": "99.0.0"}, ErrorCode.AGENT_TOO_OLD, id="too old"),
+    ],
+)
+def test_a_beginning_answered_wrongly_is_no_login(
+    client: GatewayClient, gateway: GatewayStub, change: dict[str, object], code: ErrorCode
+) -> None:
+    gateway.change = change
+    with pytest.raises(SignInError) as caught:
+        client.begin(KEY)
+    assert caught.value.code is code
+
+
+def test_a_gateway_without_such_logins_says_so(client: GatewayClient, gateway: GatewayStub) -> None:
+    gateway.instead[BEGIN] = Answer.of({"error": "request_forbidden", "ref": "a-1"}, status=404)
+    with pytest.raises(SignInError) as caught:
+        client.begin(KEY)
+    assert caught.value.code is ErrorCode.REQUEST_FORBIDDEN

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from cps.agent.policy import Policy
 from cps.agent.program import allowed_portals, card_opener
 from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
+from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.lease import LeaseEvent
@@ -31,7 +33,16 @@ from cps.simulator.chip import SoftwareCard
 from cps.simulator.image import CardImage
 from cps.simulator.terminal import SoftwareTerminal
 from tests.support import cards
-from tests.support.gateway_stub import ABORT, CLAIM, TERMS, TOKEN, GatewayStub, running_gateway
+from tests.support.gateway_stub import (
+    ABORT,
+    BEGIN,
+    CLAIM,
+    TERMS,
+    TOKEN,
+    Answer,
+    GatewayStub,
+    running_gateway,
+)
 from tests.unit.cps.agent.fakes import OTHER_RID, RID, FakePerson
 from tests.unit.cps.agent.loopback import Browser, Response, running_agent
 
@@ -317,3 +328,71 @@ def test_the_program_says_ready_signs_in_watches_the_card_and_ends_on_sigterm(
     assert secrets_in(written, gateway) == []
     assert [message.event for message in gateway.heard] == [LeaseEvent.BYE]
     assert str(TERMS["id"]) not in written
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where users are told apart")
+@pytest.mark.parametrize("lease", [TERMS, None], ids=["lease", "no lease"])
+def test_a_login_that_begins_here_is_handed_to_the_browser_and_ends_with_the_program(
+    image: CardImage, gateway: GatewayStub, tmp_path: Path, lease: dict[str, object] | None
+) -> None:
+    gateway.lease = lease
+    card, pin, told = tmp_path / "card.json", tmp_path / "pin", tmp_path / "told"
+    image.write(card)
+    pin.touch(0o600)
+    pin.write_text(PIN, encoding="ascii")
+    browser_program = tmp_path / "browser"
+    browser_program.write_text(
+        f'#!/bin/sh\nprintf %s "$1" > {told}.part && mv {told}.part {told}\n'
+    )
+    browser_program.chmod(0o700)
+    arguments = ["--portal", gateway.origin, "--development"]
+    arguments += ["--virtual-card", str(card), "--pin-file", str(pin), "login", gateway.origin]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cps.main", "agent", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"HOME": str(tmp_path), "BROWSER": f"{browser_program} %s"},
+        text=True,
+    ) as agent:
+        deadline = time.monotonic() + 20
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        address = told.read_text()
+        found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)(/v1/start\?k=[A-Za-z0-9_-]{43})", address)
+        assert found is not None
+        response = Browser(int(found[1])).request(target=found[2])
+        if lease is not None:
+            agent.send_signal(signal.SIGTERM)
+        written = "".join(agent.communicate(timeout=10))
+    assert response.headers["Location"] == f"{gateway.origin}/_cps/start#{gateway.code}"
+    assert gateway.code not in address
+    assert gateway.paths()[:2] == [BEGIN, TOKEN]
+    assert agent.returncode == 0
+    assert "Traceback" not in written
+    assert secrets_in(written, gateway) == []
+    said = [message.event for message in gateway.heard]
+    assert said == ([] if lease is None else [LeaseEvent.BYE])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where users are told apart")
+def test_a_login_that_fails_ends_the_program_with_its_reason(
+    image: CardImage, gateway: GatewayStub, tmp_path: Path
+) -> None:
+    gateway.instead[BEGIN] = Answer.of({"error": "request_forbidden", "ref": "a-1"}, status=404)
+    card, pin = tmp_path / "card.json", tmp_path / "pin"
+    image.write(card)
+    pin.touch(0o600)
+    pin.write_text(PIN, encoding="ascii")
+    arguments = ["--portal", gateway.origin, "--development"]
+    arguments += ["--virtual-card", str(card), "--pin-file", str(pin), "login", gateway.origin]
+    done = subprocess.run(
+        [sys.executable, "-m", "cps.main", "agent", *arguments],
+        capture_output=True,
+        env=os.environ | {"HOME": str(tmp_path), "LC_ALL": "C", "BROWSER": "false %s"},
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert text("agent.not_offered", "fr", origin=gateway.origin) in done.stderr
+    assert "Traceback" not in done.stderr

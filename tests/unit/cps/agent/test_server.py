@@ -4,9 +4,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from cps.agent.handover import Handover
 from cps.agent.progress import Progress
 from cps.agent.server import ServerLimits, belongs_to_this_user
 from cps.agent.signin import CompletedSignIn, LoginRequest
@@ -440,3 +442,98 @@ def test_another_login_does_not_join_the_one_under_way() -> None:
         assert browser.request(target=f"/v1/login?r={OTHER_RID}&o={HOST}").status == 409
         leave.set()
         assert parse(read_all(first)).status == 303
+
+
+# --- a login that began here ---------------------------------------------------------------------
+
+OPENED = (("Sec-Fetch-Site", "none"), *NAVIGATION[1:])
+WAY_ON = f"{PORTAL}/_cps/start#CODE"
+Begun = tuple[Browser, str, Handover]
+
+
+@pytest.fixture
+def begun() -> Iterator[Begun]:
+    """Yield a browser, and where a login that began here waits for it."""
+    handover = Handover()
+    path = handover.keep(WAY_ON)
+    with running_agent(Recorder(), handover=handover) as browser:
+        yield browser, path, handover
+
+
+def test_the_browser_that_was_opened_is_sent_on_once(begun: Begun) -> None:
+    browser, path, _ = begun
+    response = browser.request(target=path, headers=OPENED)
+    assert (response.status, response.headers["Location"]) == (303, WAY_ON)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    again = browser.request(target=path, headers=OPENED)
+    assert again.status == 403
+    assert "Location" not in again.headers
+    assert "CODE" not in again.body
+
+
+def test_a_browser_without_fetch_metadata_is_sent_on(begun: Begun) -> None:
+    browser, path, _ = begun
+    assert browser.request(target=path).status == 303
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        pytest.param({"host": "evil.example"}, 403, id="rebound name"),
+        pytest.param({"method": "POST"}, 405, id="POST"),
+        pytest.param({"method": "HEAD"}, 405, id="HEAD"),
+        pytest.param({"body": b"x", "headers": (("Content-Length", "1"),)}, 400, id="body"),
+        pytest.param({"headers": (("Origin", "null"),)}, 403, id="origin"),
+        pytest.param({"headers": (("Sec-Fetch-Site", "cross-site"),)}, 403, id="a page's link"),
+        pytest.param({"headers": (("Sec-Fetch-Site", "same-origin"),)}, 403, id="a page of ours"),
+        pytest.param({"headers": (("Sec-Fetch-Mode", "no-cors"),)}, 403, id="a subresource"),
+        pytest.param({"headers": (("Sec-Fetch-Dest", "iframe"),)}, 403, id="a frame"),
+        pytest.param({"headers": (("Sec-Purpose", "prefetch"),)}, 403, id="prefetch"),
+    ],
+)
+def test_what_is_not_the_browser_opened_gets_nothing_and_uses_nothing_up(
+    begun: Begun, change: dict[str, Any], status: int
+) -> None:
+    browser, path, handover = begun
+    response = browser.request(target=path, **change)
+    assert response.status == status
+    assert "Location" not in response.headers
+    assert handover.waits()
+    assert browser.request(target=path, headers=OPENED).status == 303
+
+
+def test_another_users_process_that_read_the_command_line_gets_nothing() -> None:
+    handover = Handover()
+    path = handover.keep(WAY_ON)
+    with running_agent(
+        Recorder(), handover=handover, belongs_to_user=lambda client, server: False
+    ) as browser:
+        response = browser.request(target=path, headers=OPENED)
+    assert response.status == 403
+    assert "Location" not in response.headers
+    assert handover.waits(), "the right browser still has its way on"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("/v1/start", id="no key"),
+        pytest.param("/v1/start?k=", id="empty key"),
+        pytest.param("/v1/start?k=" + "A" * 42, id="short key"),
+        pytest.param("/v1/start?k=" + "A" * 44, id="long key"),
+        pytest.param("/v1/start?k=" + "A" * 43 + "&x=1", id="unknown parameter"),
+        pytest.param("/v1/start/?k=" + "A" * 43, id="another path"),
+        pytest.param("/v1/begin?o=" + HOST, id="no page begins a login"),
+    ],
+)
+def test_another_form_of_the_address_is_refused(begun: Begun, target: str) -> None:
+    browser, _, handover = begun
+    assert browser.request(target=target, headers=OPENED).status == 400
+    assert handover.waits()
+
+
+def test_a_wrong_key_is_refused(begun: Begun) -> None:
+    browser, _, handover = begun
+    assert browser.request(target="/v1/start?k=" + "A" * 43, headers=OPENED).status == 403
+    assert handover.waits()

@@ -13,7 +13,7 @@ from cps.agent.gateway_client import Accepted, Claim, LeaseTerms
 from cps.agent.pin_entry import Wanted
 from cps.agent.presence import CardLease
 from cps.agent.progress import Stage
-from cps.agent.signin import CARD_WAIT_SECONDS, SignIn
+from cps.agent.signin import CARD_WAIT_SECONDS, LoginRequest, SignIn
 from cps.atr import CPS3_CONTACT_ATR, CPS4_ATR
 from cps.authtoken.abort import AbortMessage
 from cps.authtoken.codes import ErrorCode
@@ -36,7 +36,7 @@ from cps.errors import (
 )
 from cps.transport.connection import ReaderState
 from tests.support import pki
-from tests.support.gateway_stub import GatewayStub
+from tests.support.gateway_stub import BEGUN_RID, GatewayStub
 from tests.unit.cps.agent.fakes import (
     EMPTY,
     INSERTED,
@@ -52,6 +52,7 @@ from tests.unit.cps.agent.fakes import (
 )
 
 ORIGIN = "https://portal.example"
+BEGUN = LoginRequest(rid=None, origin=ORIGIN, language="fr")
 TERMS = LeaseTerms(id="AAECAwQFBgcICQoLDA0ODw", heartbeat=20, grace=60)
 
 
@@ -72,6 +73,12 @@ class FakeGateway:
         self._step("claim")
         self.key = key
         return Claim(nonce=self.stub.nonce, label="Portail", expires_in=self.expires_in)
+
+    def begin(self, key: AgentKey) -> tuple[str, Claim]:
+        self._step("begin")
+        self.key = key
+        claim = Claim(nonce=self.stub.nonce, label="Portail", expires_in=self.expires_in)
+        return BEGUN_RID, claim
 
     def hand_in(self, token: AuthToken) -> Accepted:
         self._step("hand in")
@@ -146,6 +153,37 @@ def test_the_card_comes_before_the_claim_and_the_claim_before_the_pin(desk: Desk
 
 def test_the_browser_is_sent_to_the_fixed_path_of_the_origin_asked_for(desk: Desk) -> None:
     assert desk.sign_in() == f"{ORIGIN}/_cps/callback?code={desk.gateway.stub.code}"
+
+
+def test_what_begins_here_is_the_same_but_for_its_beginning_and_its_end(desk: Desk) -> None:
+    completed = desk.work().run(BEGUN, desk.progress)
+    assert desk.card.steps == ["certificate", "certificate", "begin", "tries", "sign", "hand in"]
+    assert completed.redirect == f"{ORIGIN}/_cps/start#{desk.gateway.stub.code}"
+    token, key = desk.gateway.token, desk.gateway.key
+    assert token is not None
+    assert key is not None
+    assert token.rid == BEGUN_RID
+    message = login_message(
+        origin=ORIGIN,
+        nonce=desk.gateway.stub.nonce,
+        rid=BEGUN_RID,
+        jwk_thumbprint=key.thumbprint(),
+        certificate=token.unverified_certificate,
+    )
+    public = pki.key("leaf").public_key()
+    public.verify(token.signature, message, padding.PKCS1v15(), hashes.SHA256())
+    (lease,) = desk.watched
+    assert AgentKey.of(lease.key.public_key()) == key
+    (question,) = desk.person.seen
+    assert question.origin == ORIGIN
+
+
+def test_what_begins_here_is_given_up_under_the_id_it_was_given(desk: Desk) -> None:
+    desk.person.answers = [PINCancelledError("no")]
+    with pytest.raises(PINCancelledError):
+        desk.work().run(BEGUN, desk.progress)
+    (message,) = desk.gateway.given_up
+    assert (message.rid, message.code) == (BEGUN_RID, ErrorCode.PIN_CANCELLED)
 
 
 def test_the_card_is_let_go_before_the_token_is_sent(desk: Desk) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials", exc_type=ImportError)
 
-from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton
+from PySide6.QtWidgets import QApplication, QMenu, QPlainTextEdit, QPushButton
+from pytest_mock import MockerFixture
 
 from cps.agent.desktop import PROGRAM
 from cps.agent.tray import NO_TRAY, Tray, icon_for, read_messages
@@ -72,6 +73,25 @@ def test_a_portal_is_chosen_by_its_number(tray: Tray, chosen: list[str]) -> None
     assert [action.text() for action in tray.portals.actions()] == portals
     tray.portals.actions()[1].trigger()
     assert chosen == ["portal 1"]
+
+
+def test_a_portal_is_opened_or_logged_in_to(application: QApplication, chosen: list[str]) -> None:
+    tray = Tray(TEXTS | {"open": "Ouvrir", "login": "Se connecter"}, chosen.append)
+    portals = ["https://a.example", "https://b.example"]
+    tray.show_message({"state": "card", "tip": "t", "portals": portals})
+    assert [action.text() for action in tray.portals.actions()] == portals
+    menu = tray.portals.actions()[1].menu()
+    assert isinstance(menu, QMenu)
+    for action in menu.actions():
+        action.trigger()
+    assert [action.text() for action in menu.actions()] == ["Ouvrir", "Se connecter"]
+    assert chosen == ["portal 1", "login 1"]
+
+
+def test_a_notice_is_shown_beside_the_icon(tray: Tray, mocker: MockerFixture) -> None:
+    shown = mocker.patch.object(tray.icon, "showMessage")
+    tray.show_message({"title": "Insérez", "notice": "votre carte"})
+    shown.assert_called_once_with("Insérez", "votre carte")
 
 
 def test_the_menu_tells_diagnose_and_quit(tray: Tray, chosen: list[str]) -> None:
