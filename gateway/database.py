@@ -19,6 +19,7 @@ SCHEMA_VERSION = 5
 """Rises with every change of :data:`_SCHEMA`; a database of another version is refused."""
 
 _RETRY_SECONDS = 0.01
+_TURN_SECONDS = 0.0003
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Times are microseconds since 1970, so that what is read equals what was written. An id that only
@@ -164,9 +165,9 @@ class Database:
         with self._mapped_errors():
             connection = self._connection()
             if durable:
-                return connection.execute(statement, values).fetchall()
+                return self._patiently(connection, statement, values).fetchall()
             with self._own_turn(), _less_durable(connection):
-                return connection.execute(statement, values).fetchall()
+                return self._patiently(connection, statement, values).fetchall()
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -179,7 +180,7 @@ class Database:
         with self._mapped_errors(), self._own_turn():
             connection = self._connection()
             with nullcontext() if durable else _less_durable(connection):
-                connection.execute("BEGIN IMMEDIATE")
+                self._patiently(connection, "BEGIN IMMEDIATE")
                 try:
                     yield connection
                     connection.execute("COMMIT")
@@ -208,6 +209,23 @@ class Database:
             yield
         finally:
             self._write_lock.release()
+
+    def _patiently(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Value] = ()
+    ) -> sqlite3.Cursor:
+        """Run a statement that may have to wait for another process.
+
+        SQLite alone would look again after pauses that grow to 0.1 s, where others hold the lock
+        for some 0.1 ms.
+        """
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                return connection.execute(statement, values)
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_TURN_SECONDS)
 
     def _connection(self) -> sqlite3.Connection:
         if self._closed:
@@ -238,6 +256,8 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")
         # Names of people and nonces do not stay behind in pages that are free again.
         connection.execute("PRAGMA secure_delete = ON")
+        # From here on this class waits itself.
+        connection.execute("PRAGMA busy_timeout = 0")
         return connection
 
     def _make_file(self) -> None:

@@ -5,8 +5,16 @@ all of it a hundred times a second while it is used; the one for Redis has its o
 without our time limits, and would keep a key for each address.
 """
 
+import fcntl
+import hashlib
+import mmap
+import os
+import secrets
+import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from limits.storage import Storage
 
@@ -18,7 +26,16 @@ WINDOW_SECONDS = 60
 """Everything is counted by the minute."""
 MAX_SUBJECTS = 50_000
 """Most addresses or persons counted apart in one minute; all others share one counter."""
-_OTHERS = ""
+TURN_SECONDS = 1.0
+"""Longest wait for another process that counts; it takes some microseconds."""
+
+_PLACES = 65_536
+# A digest of a subject, the minute in which it was counted, and how often.
+_PLACE = struct.Struct("=QQQ")
+_TABLE_BYTES = (1 + _PLACES) * _PLACE.size
+_DIGEST_BYTES = 8
+_SECRET_BYTES = 16
+_RETRY_SECONDS = 0.0001
 
 MakeCounters = Callable[[str, Clock], Storage]
 """Makes the counters of one kind of request, given its name and the clock."""
@@ -45,48 +62,150 @@ class _MinuteCounters(Storage):
         return int(self._clock().timestamp()) // WINDOW_SECONDS
 
 
-class MemoryCounters(_MinuteCounters):
-    """Counters of this process alone."""
+class CountingMemory:
+    """Memory in which a process and those that it forks later count together.
 
-    def __init__(self, _kind: str, clock: Clock) -> None:
-        super().__init__(clock)
+    Counters in the database would be one more write for each request that comes, and most of all
+    in a flood. These take no disk, and their size is fixed.
+
+    :param kinds: the names of the kinds of requests, each with a table of its own, so that a flood
+        of one kind is not felt by the others.
+    """
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._tables = {kind: number * _TABLE_BYTES for number, kind in enumerate(kinds)}
+        self._descriptor = os.memfd_create("cps-rates")
+        os.ftruncate(self._descriptor, len(self._tables) * _TABLE_BYTES)
+        self._memory = mmap.mmap(self._descriptor, len(self._tables) * _TABLE_BYTES)
+        # Unknown outside, so that nobody can choose addresses whose places are the same.
+        self._secret = secrets.token_bytes(_SECRET_BYTES)
         self._lock = threading.Lock()
-        self._counted = -1
-        self._counts: dict[str, int] = {}
+
+    def counters(self, kind: str, clock: Clock) -> "SharedCounters":
+        """Return the counters of *kind*, one of those named at the beginning."""
+        return SharedCounters(self, self._tables[kind], clock)
+
+    @contextmanager
+    def turn(self) -> Iterator[mmap.mmap]:
+        """Keep the threads and processes that count here out, and give the memory.
+
+        The system gives the lock back where its holder is killed; what that one left half done is
+        a subject without a count.
+
+        :raises StoreUnavailableError: where another process stands still and keeps the lock.
+        """
+        with self._lock:
+            deadline = time.monotonic() + TURN_SECONDS
+            while True:
+                try:
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise StoreUnavailableError("rates: busy") from None
+                    time.sleep(_RETRY_SECONDS)
+            try:
+                yield self._memory
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def digest(self, subject: str) -> int:
+        """Return the number by which *subject* is known here."""
+        content = subject.encode("utf-8", "surrogatepass")
+        return int.from_bytes(
+            hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=self._secret).digest(), "big"
+        )
+
+
+class SharedCounters(_MinuteCounters):
+    """Counters of one kind, in one table of a :class:`CountingMemory`.
+
+    A table begins with the counter that all others share and the number of subjects; then come
+    places, in which a subject is looked for from the one that its digest names. A place of
+    another minute is free: nothing has to be wiped.
+    """
+
+    def __init__(self, memory: CountingMemory, table: int, clock: Clock) -> None:
+        super().__init__(clock)
+        self._memory = memory
+        self._table = table
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add *amount* to *key*'s counter of this minute and return it."""
-        with self._lock:
-            known = self._key(key)
-            self._counts[known] = self._counts.get(known, 0) + amount
-            return self._counts[known]
+        """Add *amount* to *key*'s counter of this minute and return it.
+
+        :raises StoreUnavailableError: where another process keeps the memory locked.
+        """
+        digest, minute = self._memory.digest(key), self._minute()
+        with self._memory.turn() as memory:
+            subjects = self._subjects(memory, minute)
+            at, count, is_new = self._find(memory, digest, minute)
+            if is_new and subjects >= MAX_SUBJECTS:
+                at, digest = self._table, subjects
+                count = self._count_at(memory, at, minute)
+            elif is_new:
+                _PLACE.pack_into(
+                    memory,
+                    self._table,
+                    subjects + 1,
+                    minute,
+                    self._count_at(memory, self._table, minute),
+                )
+            _PLACE.pack_into(memory, at, digest, minute, count + amount)
+        return count + amount
 
     def get(self, key: str) -> int:
-        """Return *key*'s counter of this minute."""
-        with self._lock:
-            return self._counts.get(self._key(key), 0)
+        """Return *key*'s counter of this minute.
+
+        :raises StoreUnavailableError: where another process keeps the memory locked.
+        """
+        digest, minute = self._memory.digest(key), self._minute()
+        with self._memory.turn() as memory:
+            _, count, is_new = self._find(memory, digest, minute)
+            if is_new and self._subjects(memory, minute) >= MAX_SUBJECTS:
+                return self._count_at(memory, self._table, minute)
+        return count
 
     def check(self) -> bool:
         """Return that memory is there."""
         return True
 
     def reset(self) -> int:
-        """Forget every counter and return how many there were."""
-        with self._lock:
-            forgotten, self._counts = len(self._counts), {}
-        return forgotten
+        """Forget every counter of this minute and return 1, or 0 where there was none."""
+        with self._memory.turn() as memory:
+            subjects = self._subjects(memory, self._minute())
+            memory[self._table : self._table + _TABLE_BYTES] = bytes(_TABLE_BYTES)
+        return min(subjects, 1)
 
     def clear(self, key: str) -> None:
-        """Forget *key*'s counter."""
-        with self._lock:
-            self._counts.pop(self._key(key), None)
+        """Set *key*'s counter to nothing."""
+        digest, minute = self._memory.digest(key), self._minute()
+        with self._memory.turn() as memory:
+            at, _, is_new = self._find(memory, digest, minute)
+            if not is_new:
+                _PLACE.pack_into(memory, at, digest, minute, 0)
 
-    def _key(self, key: str) -> str:
-        minute = self._minute()
-        if minute != self._counted:
-            self._counted, self._counts = minute, {}
-        full = len(self._counts) >= MAX_SUBJECTS
-        return _OTHERS if full and key not in self._counts else key
+    def _subjects(self, memory: mmap.mmap, minute: int) -> int:
+        subjects, its_minute, _ = _PLACE.unpack_from(memory, self._table)
+        return int(subjects) if its_minute == minute else 0
+
+    def _count_at(self, memory: mmap.mmap, at: int, minute: int) -> int:
+        _, its_minute, count = _PLACE.unpack_from(memory, at)
+        return int(count) if its_minute == minute else 0
+
+    def _find(self, memory: mmap.mmap, digest: int, minute: int) -> tuple[int, int, bool]:
+        """Return where *digest* is counted or is to be, its count, and whether it is new.
+
+        There is always a free place, because there are more places than subjects.
+        """
+        number = digest
+        while True:
+            at = self._table + (1 + number % _PLACES) * _PLACE.size
+            held, its_minute, count = _PLACE.unpack_from(memory, at)
+            if its_minute != minute:
+                return at, 0, True
+            if held == digest:
+                return at, int(count), False
+            number += 1
 
 
 # One hash a minute, which ends by itself: a flood cannot fill the server's memory.

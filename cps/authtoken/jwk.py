@@ -43,6 +43,18 @@ class AgentKey:
 
         Source: RFC 7518 §6.2.1.
         """
+        key = cls.checked_before(value)
+        key.public_key()
+        return key
+
+    @classmethod
+    def checked_before(cls, value: object) -> "AgentKey":
+        """Return the key of a JWK that only :meth:`from_json` let in where it now comes from.
+
+        Whether its point is on the curve is not looked at again.
+
+        :raises ValueError: for other members or another curve.
+        """
         if not isinstance(value, Mapping) or set(value) != _MEMBERS:
             raise ValueError("jwk: exactly kty, crv, x and y are wanted")
         if value["kty"] != "EC" or value["crv"] != "P-256":
@@ -50,9 +62,7 @@ class AgentKey:
         x, y = value["x"], value["y"]
         if not isinstance(x, str) or not isinstance(y, str):
             raise ValueError("jwk: x and y are text")  # noqa: TRY004 - one error for callers
-        key = cls(x=b64url_decode(x, length=32), y=b64url_decode(y, length=32))
-        key.public_key()
-        return key
+        return cls(x=b64url_decode(x, length=32), y=b64url_decode(y, length=32))
 
     def to_json(self) -> dict[str, str]:
         """Return the four members of the JWK."""

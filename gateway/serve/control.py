@@ -1,7 +1,8 @@
 """The control plane's process: Flask under granian, on a Unix socket that only the relay opens.
 
-granian runs the application in a worker, forked from the process that the supervisor started; the
-worker inherits the lifeline and leads both of them to their end.
+granian runs the application in workers, forked from the process that the supervisor started. They
+inherit the lifeline, by which each leads all of them to their end, and the memory in which all
+count requests together.
 """
 
 import logging
@@ -24,6 +25,7 @@ from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
 from gateway.metrics.model import Metrics
 from gateway.notify.notifier import Notifier, ways_of
+from gateway.rates import CountingMemory
 from gateway.serve.lifeline import Lifeline
 from gateway.serve.logs import GRANIAN_LOGGING, configure_logs
 from gateway.serve.orders import read_order
@@ -35,9 +37,14 @@ from gateway.trust.store import TrustStore
 from gateway.web.app import create_app
 from gateway.web.blocked import UnblockedVerifier
 from gateway.web.parts import Verifier
+from gateway.web.rate import COUNTED
 
-THREADS = 8
-"""Requests answered at a time; each thread has its connection to the database."""
+PROCESSES = 2
+"""Workers: while one waits for the disk the other one works. Where one is killed the other goes on,
+and granian starts the next."""
+THREADS = 1
+"""Requests answered at a time by a worker. More would take Python's one lock from each other all
+the time: eight took a third more of a processor for each login."""
 STOP_SECONDS = 3
 """Time for requests under way when the gateway stops."""
 
@@ -57,12 +64,14 @@ def main() -> None:
     # One that was killed leaves its socket, on which granian fails; the supervisor sees to it that
     # none is alive.
     control_socket.unlink(missing_ok=True)
+    counting = CountingMemory(COUNTED)
     server = MPServer(
         "control plane",
         uds=control_socket,
         uds_permissions=0o600,
         interface=Interfaces.WSGI,
-        workers=1,
+        workers=PROCESSES,
+        respawn_failed_workers=True,
         blocking_threads=THREADS,
         backlog=_BACKLOG,
         http=HTTPModes.http1,
@@ -71,13 +80,17 @@ def main() -> None:
         log_dictconfig=dict(GRANIAN_LOGGING),
         workers_kill_timeout=STOP_SECONDS,
     )
-    server.serve(target_loader=partial(_load, settings, lifeline), wrap_loader=False)
+    server.serve(target_loader=partial(_load, settings, lifeline, counting), wrap_loader=False)
 
 
-def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
+def build_app(
+    settings: Settings, *, clock: Clock = system_clock, counting: CountingMemory | None = None
+) -> Flask:
     """Return the control plane on the stores, authorities and keys that *settings* name.
 
     :param clock: the one source of time; another than the system's is for tests.
+    :param counting: where requests are counted, if the stores do not do that; default: in this
+        process alone.
     :raises GatewayError: where one of them cannot be used.
     """
     places, now = Places.of(settings), clock()
@@ -101,7 +114,7 @@ def build_app(settings: Settings, *, clock: Clock = system_clock) -> Flask:
             guard,
         ),
         audit=open_audit(settings, clock, on_record=metrics.decision),
-        make_counters=stores.make_counters,
+        make_counters=stores.make_counters or (counting or CountingMemory(COUNTED)).counters,
         counts=metrics,
         tell_login=notifier.tell,
         guard=guard,
@@ -116,11 +129,11 @@ def _unblocked(verifier: Verifier, guard: GuardStore | None) -> Verifier:
     return verifier if guard is None else UnblockedVerifier(verifier, guard)
 
 
-def _load(settings: Settings, lifeline: Lifeline) -> Flask:
+def _load(settings: Settings, lifeline: Lifeline, counting: CountingMemory) -> Flask:
     """Make the application, in the worker; its socket listens already."""
     lifeline.follow()
     try:
-        app = build_app(settings)
+        app = build_app(settings, counting=counting)
     except GatewayError as exc:
         _log.error("control plane: %s", exc)
         sys.exit(1)

@@ -54,12 +54,12 @@ def agent_key_to_text(key: AgentKey) -> str:
 
 
 def agent_key_from_text(text: str) -> AgentKey:
-    """Return the agent's key that a store kept.
+    """Return the agent's key that a store kept; it was checked before it was written.
 
     :raises StoreUnavailableError: where *text* is not what :func:`agent_key_to_text` writes.
     """
     try:
-        return AgentKey.from_json(json.loads(text))
+        return AgentKey.checked_before(json.loads(text))
     except ValueError as exc:
         raise StoreUnavailableError("an agent's key in the store cannot be read") from exc
 

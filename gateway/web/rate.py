@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.errors import TooManyRequestsError
 from gateway.identity import VerifiedIdentity
 from gateway.login.challenge import Challenge
-from gateway.rates import MakeCounters, MemoryCounters
+from gateway.rates import CountingMemory, MakeCounters
 from gateway.settings import RateSettings
 from gateway.web.inbound import client_address
 from gateway.web.parts import Audit, Verifier
@@ -34,6 +34,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
 )
 """The paths that are counted by address, each with the name of its limit."""
 _IDENTITY = "identity"
+COUNTED = (*dict.fromkeys(KINDS.values()), _IDENTITY)
+"""The names of all limits."""
 _NETWORK_BITS = 64
 """Of an IPv6 address: what one household or site is given, whose every address is its own."""
 
@@ -41,7 +43,7 @@ _NETWORK_BITS = 64
 class Rates:
     """Counts, and refuses what is too much.
 
-    :param make_counters: for each kind of request; default: in this process alone.
+    :param make_counters: for each of ``COUNTED``; default: in this process alone.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Rates:
         audit: Audit,
         make_counters: MakeCounters | None = None,
     ) -> None:
-        make = make_counters or MemoryCounters
+        make = make_counters or CountingMemory(COUNTED).counters
         self._clock = clock
         self._audit = audit
         self._limits = {

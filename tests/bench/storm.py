@@ -4,6 +4,9 @@ A login is four requests: the page that begins it, the agent's claim, its token 
 a card's key and a certificate of an authority, and the browser's return, which gives it a session.
 Cards do not sign here while time is taken: a batch of logins goes to the claim, then everything is
 signed, then the batch goes on.
+
+The load runs on the same two cores; what it takes itself is said, and what the gateway would do
+with the processors' whole time ("logins per CPU second").
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import statistics
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter, process_time
@@ -22,7 +25,7 @@ from time import perf_counter, process_time
 from cps.authtoken.jwk import AgentKey
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from gateway.settings import RateSettings
-from tests.bench.servers import NGINX, cpu_seconds
+from tests.bench.servers import NGINX, cpu_seconds, memory_megabytes
 from tests.support.logins import agent_key
 from tests.support.quick_login import CLAIM, PAGE, TOKEN, QuickLogin
 from tests.support.redis_servers import BINARY, redis_process
@@ -36,6 +39,7 @@ CONNECTIONS = 32
 """Connections, each with one login under way."""
 WANTED, GOAL = 150, 360
 _COOKIE = re.compile(rb"(?i)\r\nset-cookie: (%s=[^;]+)" % LOGIN_COOKIE.encode())
+_STEPS = ("page", "claim", "token", "callback")
 _SESSION = b"set-cookie: " + SESSION_COOKIE.lower().encode()
 
 
@@ -46,6 +50,8 @@ class Login:
     quick: QuickLogin
     cookie: bytes = b""
     token: bytes = b""
+    waited: list[float] = field(default_factory=list)
+    """Seconds until each answer, in the order of the steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,10 @@ class Batch:
     """Seconds of processors that the load itself took."""
     used: dict[str, float]
     """Seconds of processors, by the gateway's process."""
+    megabytes: float
+    """Memory of the whole gateway at the end."""
+    waited: list[list[float]]
+    """Seconds that each login waited, by step."""
 
 
 def main() -> None:
@@ -86,7 +96,23 @@ def _report(title: str, batches: list[Batch]) -> None:
         for name in batches[0].used
     )
     own = statistics.median(batch.own for batch in batches) / LOGINS * 1e3
-    print(f"  {title} {rate:5.0f} logins/s   CPU ms/login: {parts}; the load itself {own:.2f}")
+    used = statistics.median(sum(batch.used.values()) for batch in batches) / LOGINS
+    print(
+        f"  {title} {rate:5.0f} logins/s, {rate / GOAL:.2f} of the goal;"
+        f" {1 / used:.0f} logins per CPU second of the gateway;"
+        f" {batches[-1].megabytes:.0f} MB\n"
+        f"    CPU ms/login: {parts}; the load itself {own:.2f}\n"
+        f"    p50/p99 ms with {CONNECTIONS} at a time: {_waits(batches)}"
+    )
+
+
+def _waits(batches: list[Batch]) -> str:
+    said = []
+    for number, step in enumerate(_STEPS):
+        waited = [each[number] * 1e3 for batch in batches for each in batch.waited]
+        hundredths = statistics.quantiles(waited, n=100)
+        said.append(f"{step} {hundredths[49]:.0f}/{hundredths[98]:.0f}")
+    return ", ".join(said)
 
 
 @contextmanager
@@ -127,6 +153,8 @@ async def _batch(gateway: ServedGateway, port: int, agents: list[AgentKey]) -> B
         seconds=seconds,
         own=own,
         used={name: cpu_seconds(group) - before[name] for name, group in groups.items()},
+        megabytes=sum(map(memory_megabytes, groups.values())),
+        waited=[login.waited for login in logins],
     )
 
 
@@ -137,19 +165,19 @@ def _sign(logins: list[Login], origin: str) -> None:
 
 
 async def _begin(login: Login, connection: "Connection") -> None:
-    head, page = await connection.ask(b"GET", PAGE, b"")
+    head, page = await connection.ask(login, b"GET", PAGE)
     cookie = _COOKIE.search(head)
     assert cookie is not None, head
     login.cookie = cookie[1]
     login.quick.read_page(page.decode())
-    _, answer = await connection.ask(b"POST", CLAIM, login.quick.claim())
+    _, answer = await connection.ask(login, b"POST", CLAIM, login.quick.claim())
     login.quick.read_claimed(answer)
 
 
 async def _finish(login: Login, connection: "Connection") -> None:
-    _, answer = await connection.ask(b"POST", TOKEN, login.token)
+    _, answer = await connection.ask(login, b"POST", TOKEN, login.token)
     login.quick.read_accepted(answer)
-    head, _ = await connection.ask(b"GET", login.quick.callback, b"", login.cookie)
+    head, _ = await connection.ask(login, b"GET", login.quick.callback, cookie=login.cookie)
     assert _SESSION in head.lower(), head
 
 
@@ -186,9 +214,10 @@ class Connection:
         self._writer.close()
 
     async def ask(
-        self, method: bytes, target: str, body: bytes, cookie: bytes = b""
+        self, login: Login, method: bytes, target: str, body: bytes = b"", cookie: bytes = b""
     ) -> tuple[bytes, bytes]:
-        """Return head and body of the answer, which must be good."""
+        """Return head and body of the answer, which must be good, and note the time it took."""
+        started = perf_counter()
         fields = b"Cookie: %s\r\n" % cookie if cookie else b""
         if body:
             fields += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
@@ -199,7 +228,9 @@ class Connection:
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 303")), head
         length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-        return head, await self._reader.readexactly(int(length[1])) if length else b""
+        content = await self._reader.readexactly(int(length[1])) if length else b""
+        login.waited.append(perf_counter() - started)
+        return head, content
 
 
 if __name__ == "__main__":
