@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engines import ENGINES, EngineName, for_nginx, running_nginx
+from tests.support.engines import ENGINES, OWN_PROXIES, FrontName, running_front
 from tests.support.relay import (
     RawServer,
     RunningRelay,
+    Wire,
     fake_control_plane,
     raw_request,
     relay_settings,
-    running_relay,
 )
 from tests.support.server_certificate import ServerFiles, write_server_files
 
@@ -65,21 +66,25 @@ def portal(own: ServerFiles, wanted: ServerFiles | None) -> Iterator[str]:
             thread.join()
 
 
+PATIENCE_SECONDS = 4
+"""Longer than the second that is set, and shorter than any default."""
+FRONTS: tuple[FrontName, ...] = (*ENGINES, *OWN_PROXIES)
+UNAVAILABLE = (500, 502, 503, 504)
+"""What proxies say where they do not get through to the portal; the engines of ours say 502."""
+
+
 @contextmanager
 def engine(
-    name: EngineName, folder: Path, upstream: str, **files: Path | None
+    name: FrontName, folder: Path, upstream: str, **files: Path | None
 ) -> Iterator[RunningRelay]:
     settings = relay_settings(folder, upstream=upstream)
     chosen = settings.portal.model_copy(update=files)
     settings = settings.model_copy(update={"portal": chosen})
-    with RawServer(fake_control_plane).on_socket(folder / "control.sock") as control:
-        running = (
-            running_relay(settings, control)
-            if name == "embedded"
-            else running_nginx(for_nginx(settings), folder, control)
-        )
-        with running as relay:
-            yield relay
+    with (
+        RawServer(fake_control_plane).on_socket(folder / "control.sock") as control,
+        running_front(name, settings, folder, control) as relay,
+    ):
+        yield relay
 
 
 def files_of(folder: Path, name: str, host: str = "localhost") -> ServerFiles:
@@ -87,14 +92,14 @@ def files_of(folder: Path, name: str, host: str = "localhost") -> ServerFiles:
     return write_server_files(folder / name, host)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", FRONTS)
 @pytest.mark.parametrize(
-    ("trusted", "status"),
-    [("own", 200), ("stranger", 502), (None, 502)],
+    ("trusted", "statuses"),
+    [("own", (200,)), ("stranger", UNAVAILABLE), (None, UNAVAILABLE)],
     ids=["its authority", "another authority", "the system's authorities"],
 )
 def test_a_portal_is_believed_for_the_authority_that_is_named(
-    tmp_path: Path, name: EngineName, trusted: str | None, status: int
+    tmp_path: Path, name: FrontName, trusted: str | None, statuses: tuple[int, ...]
 ) -> None:
     files = {each: files_of(tmp_path, each) for each in ("own", "stranger")}
     authority = None if trusted is None else files[trusted].certificate
@@ -102,45 +107,71 @@ def test_a_portal_is_believed_for_the_authority_that_is_named(
         portal(files["own"], None) as upstream,
         engine(name, tmp_path, upstream, upstream_ca=authority) as relay,
     ):
-        assert relay.ask(raw_request("/", cookie=relay.log_in())).status == status
+        assert relay.ask(raw_request("/", cookie=relay.log_in())).status in statuses
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_a_portal_with_another_name_is_not_believed(tmp_path: Path, name: EngineName) -> None:
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_portal_with_another_name_is_not_believed(tmp_path: Path, name: FrontName) -> None:
     other = files_of(tmp_path, "other", "other.example")
     with (
         portal(other, None) as upstream,
         engine(name, tmp_path, upstream, upstream_ca=other.certificate) as relay,
     ):
-        assert relay.ask(raw_request("/", cookie=relay.log_in())).status == 502
+        assert relay.ask(raw_request("/", cookie=relay.log_in())).status in UNAVAILABLE
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_the_gateway_shows_its_certificate_to_the_portal(tmp_path: Path, name: EngineName) -> None:
+@pytest.mark.parametrize("name", FRONTS)
+def test_the_gateway_shows_its_certificate_to_the_portal(tmp_path: Path, name: FrontName) -> None:
     own, ours = files_of(tmp_path, "own"), files_of(tmp_path, "ours", "gateway.example")
+    # The one form that all take.
+    both = tmp_path / "ours" / "both.pem"
+    both.write_bytes(ours.certificate.read_bytes() + ours.key.read_bytes())
+    pair = {"upstream_certificate": both, "upstream_key": both}
     with (
         portal(own, ours) as upstream,
-        engine(
-            name,
-            tmp_path,
-            upstream,
-            upstream_ca=own.certificate,
-            upstream_certificate=ours.certificate,
-            upstream_key=ours.key,
-        ) as relay,
+        engine(name, tmp_path, upstream, upstream_ca=own.certificate, **pair) as relay,
     ):
         answer = relay.ask(raw_request("/", cookie=relay.log_in()))
         assert answer.status == 200
         assert b"gateway.example" in answer.body
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", FRONTS)
 def test_a_portal_that_wants_a_certificate_and_gets_none_is_unavailable(
-    tmp_path: Path, name: EngineName
+    tmp_path: Path, name: FrontName
 ) -> None:
     own, ours = files_of(tmp_path, "own"), files_of(tmp_path, "ours", "gateway.example")
     with (
         portal(own, ours) as upstream,
         engine(name, tmp_path, upstream, upstream_ca=own.certificate) as relay,
     ):
-        assert relay.ask(raw_request("/", cookie=relay.log_in())).status == 502
+        assert relay.ask(raw_request("/", cookie=relay.log_in())).status in UNAVAILABLE
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_certificate_and_key_may_stand_apart(tmp_path: Path, name: FrontName) -> None:
+    if name == "own haproxy":
+        pytest.skip("HAProxy takes one file; rendering is refused")
+    own, ours = files_of(tmp_path, "own"), files_of(tmp_path, "ours", "gateway.example")
+    pair = {"upstream_certificate": ours.certificate, "upstream_key": ours.key}
+    with (
+        portal(own, ours) as upstream,
+        engine(name, tmp_path, upstream, upstream_ca=own.certificate, **pair) as relay,
+    ):
+        assert relay.ask(raw_request("/", cookie=relay.log_in())).status == 200
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_silent_portal_is_given_up_after_the_time_that_is_set(
+    tmp_path: Path, name: FrontName
+) -> None:
+    with RawServer(Wire.rest).on_port() as upstream:
+        settings = relay_settings(tmp_path, upstream=upstream, upstream_read_seconds=1)
+        with (
+            RawServer(fake_control_plane).on_socket(tmp_path / "control.sock") as control,
+            running_front(name, settings, tmp_path, control) as relay,
+        ):
+            began = time.monotonic()
+            answer = relay.ask(raw_request("/", cookie=relay.log_in()))
+            assert answer.status == 504
+            assert 0.9 < time.monotonic() - began < PATIENCE_SECONDS

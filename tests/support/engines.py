@@ -210,19 +210,24 @@ def portal_and_engine(
             control.on_socket(folder / "control.sock") as control_socket,
         ):
             settings = relay_settings(folder, upstream=upstream, **limits)
-            with _running(engine, settings, folder, control_socket, edge) as relay:
+            with running_front(engine, settings, folder, control_socket, edge) as relay:
                 yield relay
 
     return running()
 
 
-def _running(
+def running_front(
     engine: FrontName,
     settings: Settings,
     folder: Path,
     control_socket: Path,
-    edge: Mapping[str, object],
+    edge: Mapping[str, object] = MappingProxyType({}),
 ) -> AbstractContextManager[RunningRelay]:
+    """Run what stands in front, with what it asks, until the block ends.
+
+    :param folder: of the sockets; its path must be short.
+    :param edge: settings of nginx and of a site's proxy.
+    """
     if engine == "embedded":
         return running_relay(settings, control_socket)
     if engine == "nginx":

@@ -11,7 +11,7 @@ def haproxy_files(front: Front, folder: Path) -> dict[str, str]:
     """Return the files, by their names.
 
     :param folder: where they will stand.
-    :raises ConfigurationError: for a certificate to show to the portal.
+    :raises ConfigurationError: for a certificate to show to the portal whose key stands apart.
     """
     return {
         "cps-gateway.cfg": render(
@@ -43,13 +43,16 @@ def _bind(front: Front) -> str:
 
 
 def _server(front: Front) -> str:
-    if front.client_pair is not None:
-        reason = "HAProxy wants certificate and key in one file; another proxy takes them apart"
-        raise ConfigurationError("settings", "portal.upstream_certificate", reason)
     line = f"{front.upstream_host}:{front.upstream_port}"
     if front.upstream.scheme == "https":
         line += (
-            f" ssl verify required ca-file {front.authorities}"
+            f" ssl ssl-min-ver TLSv1.2 verify required ca-file {front.authorities}"
             f" sni str({front.upstream.hostname}) verifyhost {front.upstream.hostname}"
         )
+    if front.client_pair is not None:
+        certificate, key = front.client_pair
+        if certificate != key:
+            reason = "HAProxy wants certificate and key in one file; name that one in both settings"
+            raise ConfigurationError("settings", "portal.upstream_key", reason)
+        line += f" crt {certificate}"
     return line

@@ -54,7 +54,7 @@ def test_the_portal_is_asked_with_tls_and_its_certificate_is_checked(
     text = text_for(proxy, https_front(tmp_path))
     proof = {
         "nginx": "proxy_ssl_verify on;",
-        "haproxy": "ssl verify required",
+        "haproxy": "ssl ssl-min-ver TLSv1.2 verify required",
         "caddy": "reverse_proxy https://behind.example:443",
         "traefik": 'url: "https://behind.example:443"',
         "envoy": "match_typed_subject_alt_names",
