@@ -19,7 +19,13 @@ from gateway.login.target import ADMIN_PAGES
 from gateway.session.model import EndReason, Session
 from gateway.session.recorder import session_name
 from gateway.session.selection import Found, Selection, find
-from gateway.web.admin_access import administrator, admit, record_act
+from gateway.web.admin_access import (
+    SEAL_FIELD,
+    administrator,
+    admit,
+    form_seal,
+    record_act,
+)
 from gateway.web.inbound import client_address
 from gateway.web.pages import language
 from gateway.web.parts import Parts
@@ -33,7 +39,7 @@ MAX_ENDED = 1000
 SHOWN_BEFORE_ASKING = 20
 """Sessions shown with the question whether they are to be ended; of more only the number."""
 MAX_FIELD_CHARS = 64
-"""Longest value of a field: a national number, a card's, the name of a session."""
+"""Longest value of a field: a national number, a card's, the name of a session, a seal."""
 
 
 def admin(parts: Parts) -> Blueprint:
@@ -46,6 +52,7 @@ def admin(parts: Parts) -> Blueprint:
         return {
             "name_of": session_name,
             "is_own": lambda session: session.key == administrator().key,
+            "seal": lambda: (SEAL_FIELD, form_seal(administrator().key)),
             "has_guard": parts.guard is not None,
         }
 
@@ -83,7 +90,7 @@ def admin(parts: Parts) -> Blueprint:
     @pages.post("/end")
     def end() -> Response:
         """End what is chosen; more than one session only after a question."""
-        given = _given(request.form, "session", "identity", "card", "all", "confirmed")
+        given = _given(request.form, SEAL_FIELD, "session", "identity", "card", "all", "confirmed")
         selection = Selection(
             name=given.get("session"), identity=given.get("identity"), card=given.get("card")
         )
@@ -124,7 +131,7 @@ def admin(parts: Parts) -> Blueprint:
     @pages.post("/clear")
     def clear() -> Response:
         """Let one person in again."""
-        identity = _given(request.form, "identity").get("identity", "")
+        identity = _given(request.form, SEAL_FIELD, "identity").get("identity", "")
         guard = _require_guard(parts)
         if not guard.is_blocked(identity):
             return _done("not_blocked")

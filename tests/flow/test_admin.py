@@ -18,6 +18,7 @@ from gateway.operator.render_command import front_of
 from gateway.session.recorder import session_name
 from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import SessionSettings, Settings
+from gateway.web.admin_access import form_seal
 from tests.support.engines import ENGINES
 from tests.support.nginx import nginx_program
 from tests.support.proxies import PROXIES, ProxyName, proxy_program, running_program
@@ -64,6 +65,7 @@ class Gateway:
 
     def submit(self, body: bytes, *fields: str, cookie: bytes) -> Message:
         sent = (*fields, FORM_TYPE)
+        body += f"&seal={form_seal(session_key(cookie))}".encode()
         target = "/_cps/admin/end"
         return self._send(
             raw_request(target, *sent, method="POST", cookie=cookie, body=body, host=self.host)

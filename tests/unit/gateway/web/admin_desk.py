@@ -1,7 +1,10 @@
 """A gateway with one administrator, for the tests of the administrators' page."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from werkzeug.test import TestResponse
 
 from gateway.database import Database
 from gateway.guard.sqlite import SCHEMA, SQLiteGuardStore
@@ -9,6 +12,7 @@ from gateway.identity import VerifiedIdentity
 from gateway.session.cookie import cookie_hash
 from gateway.session.model import EndReason
 from gateway.settings_admin import AdminSettings
+from gateway.web.admin_access import form_seal
 from tests.support.gateway_fakes import (
     NOW,
     TEST_PERSON,
@@ -57,6 +61,15 @@ class AdminDesk:
         browser.log_in()
         self.gateway.audit.events.clear()
         return browser
+
+    def submit(
+        self, browser: Browser, path: str, headers: Mapping[str, str] | None = None, /, **form: str
+    ) -> TestResponse:
+        """Send a form as it stands in a page that *browser* was shown.
+
+        :param headers: instead of those that a browser sends then.
+        """
+        return browser.submit(path, headers, seal=form_seal(browser.session_key()), **form)
 
     def let_in(self, *people: VerifiedIdentity) -> list[bytes]:
         """Make a session for each person and return their keys."""

@@ -16,6 +16,7 @@ from gateway.session.model import EndReason, Session, SessionEnd
 from gateway.session.recorder import session_name
 from gateway.web import admin
 from gateway.web.admin import MAX_FIELD_CHARS, MAX_PAGES, PAGE_ROWS, SHOWN_BEFORE_ASKING
+from gateway.web.admin_access import form_seal
 from tests.support.gateway_fakes import (
     CLIENT,
     NOW,
@@ -138,7 +139,7 @@ def test_no_page_shows_what_opens_a_session(desk: AdminDesk) -> None:
     pages = [
         browser.open("/_cps/admin"),
         browser.open(f"/_cps/admin/session/{session_name(browser.session_key())}"),
-        browser.submit("/_cps/admin/end", all="yes"),
+        desk.submit(browser, "/_cps/admin/end", all="yes"),
     ]
     for page in pages:
         for secret in (cookie.hex(), browser.session_key().hex(), *(key.hex() for key in keys)):
@@ -153,7 +154,7 @@ def test_names_from_cards_are_text_and_nothing_else(desk: AdminDesk, path: str) 
     first, _ = desk.let_in(HOSTILE, HOSTILE)
     browser = desk.log_in()
     answer = (
-        browser.submit("/_cps/admin/end", identity=COLLEAGUE.national_id)
+        desk.submit(browser, "/_cps/admin/end", identity=COLLEAGUE.national_id)
         if path == "confirm"
         else browser.open(path.format(session_name(first)))
     )
@@ -233,7 +234,7 @@ def test_the_last_page_has_none_behind_it(desk: AdminDesk, monkeypatch: pytest.M
 def test_one_session_is_ended_by_its_name_without_a_question(desk: AdminDesk) -> None:
     key, other = desk.let_in(COLLEAGUE, COLLEAGUE)
     browser = desk.log_in()
-    answer = browser.submit("/_cps/admin/end", session=session_name(key))
+    answer = desk.submit(browser, "/_cps/admin/end", session=session_name(key))
     assert "Nombre de sessions fermées : 1" in answer.text
     assert desk.living() == {other, browser.session_key()}
     assert desk.gateway.sessions.why_ended(key) is EndReason.ADMINISTRATOR
@@ -243,7 +244,7 @@ def test_one_session_is_ended_by_its_name_without_a_question(desk: AdminDesk) ->
 
 def test_the_end_is_recorded_with_the_administrators_address(desk: AdminDesk) -> None:
     (key,) = desk.let_in(COLLEAGUE)
-    desk.log_in().submit("/_cps/admin/end", session=session_name(key))
+    desk.submit(desk.log_in(), "/_cps/admin/end", session=session_name(key))
     ends: list[SessionEnd] = []
     desk.gateway.sessions.record_ends(ends.append, now=desk.gateway.clock())
     assert [(end.key, end.reason, end.client) for end in ends] == [
@@ -254,7 +255,7 @@ def test_the_end_is_recorded_with_the_administrators_address(desk: AdminDesk) ->
 def test_the_only_session_of_a_card_is_ended_without_a_question(desk: AdminDesk) -> None:
     kept, _ = desk.let_in(TEST_PERSON, OTHER_CARD)
     browser = desk.log_in()
-    browser.submit("/_cps/admin/end", card=OTHER_CARD.card_number)
+    desk.submit(browser, "/_cps/admin/end", card=OTHER_CARD.card_number)
     assert desk.living() == {kept, browser.session_key()}
 
 
@@ -272,7 +273,7 @@ def test_more_than_one_is_ended_after_a_question_that_says_how_many(
     keys = desk.let_in(TEST_PERSON, TEST_PERSON, OTHER_CARD, COLLEAGUE)
     browser = desk.log_in()
     keys.append(browser.session_key())
-    question = browser.submit("/_cps/admin/end", **fields)
+    question = desk.submit(browser, "/_cps/admin/end", **fields)
     assert f"Fermer {len(meant)} sessions ?" in question.text
     assert ("Votre propre session" in question.text) is (4 in meant)
     assert desk.living() == set(keys)
@@ -280,9 +281,10 @@ def test_more_than_one_is_ended_after_a_question_that_says_how_many(
 
     # The form in the question asks for the very same.
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', question.text))
+    assert hidden.pop("seal") == form_seal(browser.session_key())
     assert hidden == {**fields, "confirmed": "yes"}
     act = act_of(browser)
-    answer = browser.submit("/_cps/admin/end", **hidden)
+    answer = desk.submit(browser, "/_cps/admin/end", **hidden)
     assert f"Nombre de sessions fermées : {len(meant)}" in answer.text
     assert desk.living() == {key for number, key in enumerate(keys) if number not in meant}
     (event,) = desk.gateway.audit.named(ENDED)
@@ -292,7 +294,7 @@ def test_more_than_one_is_ended_after_a_question_that_says_how_many(
 
 def test_the_question_shows_some_and_tells_how_many_more(desk: AdminDesk) -> None:
     desk.let_in(*[COLLEAGUE] * (SHOWN_BEFORE_ASKING + 2))
-    answer = desk.log_in().submit("/_cps/admin/end", identity=COLLEAGUE.national_id)
+    answer = desk.submit(desk.log_in(), "/_cps/admin/end", identity=COLLEAGUE.national_id)
     assert len(rows(answer)) == SHOWN_BEFORE_ASKING
     assert "et 2 de plus" in answer.text
 
@@ -304,10 +306,10 @@ def test_one_act_ends_only_so_many_and_says_how_many_are_left(
     keys = desk.let_in(*[COLLEAGUE] * 5)
     browser = desk.log_in()
     form = {"identity": COLLEAGUE.national_id}
-    question = browser.submit("/_cps/admin/end", **form).text
+    question = desk.submit(browser, "/_cps/admin/end", **form).text
     assert "Fermer 5 sessions ?" in question
     assert "Une demande en ferme 3 au plus" in question
-    answer = browser.submit("/_cps/admin/end", **form, confirmed="yes")
+    answer = desk.submit(browser, "/_cps/admin/end", **form, confirmed="yes")
     assert "Il en reste 2" in answer.text
     assert len(desk.living() & set(keys)) == 2
     (act,) = desk.gateway.audit.named(ENDED)
@@ -328,7 +330,7 @@ def test_one_act_ends_only_so_many_and_says_how_many_are_left(
 )
 def test_a_form_that_is_none_of_ours_ends_nothing(desk: AdminDesk, fields: dict[str, str]) -> None:
     keys = desk.let_in(COLLEAGUE)
-    answer = desk.log_in().submit("/_cps/admin/end", **fields)
+    answer = desk.submit(desk.log_in(), "/_cps/admin/end", **fields)
     assert answer.status_code == 400
     assert set(keys) <= desk.living()
     assert desk.gateway.audit.events == []
@@ -346,7 +348,7 @@ def test_where_nothing_is_meant_nothing_is_ended_or_recorded(
     desk: AdminDesk, fields: dict[str, str]
 ) -> None:
     keys = desk.let_in(COLLEAGUE)
-    answer = desk.log_in().submit("/_cps/admin/end", **fields)
+    answer = desk.submit(desk.log_in(), "/_cps/admin/end", **fields)
     assert "rien n’a été fermé" in answer.text
     assert set(keys) <= desk.living()
     assert desk.gateway.audit.events == []
@@ -355,7 +357,7 @@ def test_where_nothing_is_meant_nothing_is_ended_or_recorded(
 def test_whoever_ended_all_sessions_has_to_log_in_again(desk: AdminDesk) -> None:
     desk.let_in(COLLEAGUE)
     browser = desk.log_in()
-    browser.submit("/_cps/admin/end", all="yes", confirmed="yes")
+    desk.submit(browser, "/_cps/admin/end", all="yes", confirmed="yes")
     assert browser.open("/_cps/admin").status_code == 303
 
 
@@ -377,7 +379,7 @@ def test_what_cannot_be_recorded_is_not_done(
     browser = desk.log_in()
     before = desk.living()
     desk.gateway.audit.failure = StoreUnavailableError("the disk is full")
-    answer = browser.submit(path, **fields)
+    answer = desk.submit(browser, path, **fields)
     assert answer.status_code == 503
     assert desk.living() == before
     assert desk.guard.is_blocked(COLLEAGUE.national_id)
@@ -423,7 +425,7 @@ def test_with_the_store_away_nothing_is_shown_or_done(
     store_goes_away()
     for answer in (
         browser.open("/_cps/admin"),
-        browser.submit("/_cps/admin/end", identity=COLLEAGUE.national_id),
+        desk.submit(browser, "/_cps/admin/end", identity=COLLEAGUE.national_id),
     ):
         assert answer.status_code == 503
         assert "VOISIN" not in answer.text
@@ -454,7 +456,7 @@ def test_many_blocks_are_shown_a_page_at_a_time(desk: AdminDesk) -> None:
 def test_somebody_is_let_in_again(desk: AdminDesk) -> None:
     desk.guard.block(Block(identity=COLLEAGUE.national_id, rule="records", at=NOW))
     browser = desk.log_in()
-    answer = browser.submit("/_cps/admin/clear", identity=COLLEAGUE.national_id)
+    answer = desk.submit(browser, "/_cps/admin/clear", identity=COLLEAGUE.national_id)
     assert "Personne débloquée" in answer.text
     assert not desk.guard.is_blocked(COLLEAGUE.national_id)
     (act,) = desk.gateway.audit.named("guard_cleared")
@@ -463,7 +465,7 @@ def test_somebody_is_let_in_again(desk: AdminDesk) -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"identity": "80"}], ids=["nobody", "not blocked"])
 def test_whoever_is_not_blocked_is_not_cleared(desk: AdminDesk, fields: dict[str, str]) -> None:
-    answer = desk.log_in().submit("/_cps/admin/clear", **fields)
+    answer = desk.submit(desk.log_in(), "/_cps/admin/clear", **fields)
     assert "Personne non bloquée" in answer.text
     assert desk.gateway.audit.events == []
 
@@ -480,4 +482,6 @@ def test_without_sensitive_routes_there_are_no_blocks(unguarded: FakedGateway) -
     browser.log_in()
     assert "/_cps/admin/blocked" not in browser.open("/_cps/admin").text
     assert browser.open("/_cps/admin/blocked").status_code == 404
-    assert browser.submit("/_cps/admin/clear", identity="80").status_code == 404
+    seal = form_seal(browser.session_key())
+    answer = browser.submit("/_cps/admin/clear", seal=seal, identity="80")
+    assert answer.status_code == 404

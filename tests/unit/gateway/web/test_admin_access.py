@@ -1,6 +1,7 @@
 """Who gets to the administrators' page, and what everybody else sees."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from werkzeug.test import TestResponse
 from cps.authtoken.lease import LeaseEvent
 from gateway.session.model import EndReason
 from gateway.settings_admin import AdminSettings
+from gateway.web.admin_access import form_seal
 from tests.support.gateway_fakes import (
     ORIGIN,
     TEST_PERSON,
@@ -29,9 +31,11 @@ FORMS = {
 """What each form asks for."""
 
 
-def ask(browser: Browser, method: str, path: str) -> TestResponse:
+def ask(desk: AdminDesk, browser: Browser, method: str, path: str) -> TestResponse:
     """Open a page, or send its form from a page of our own."""
-    return browser.open(path) if method == "GET" else browser.submit(path, **FORMS[path])
+    if method == "GET":
+        return browser.open(path)
+    return desk.submit(browser, path, **FORMS[path])
 
 
 def everything_of(gateway: FakedGateway) -> list[tuple[str, str]]:
@@ -84,7 +88,7 @@ def test_what_was_searched_for_is_kept_over_the_login(desk: AdminDesk) -> None:
 @pytest.mark.parametrize("path", POSTS)
 def test_a_form_without_a_session_does_nothing(desk: AdminDesk, path: str) -> None:
     desk.let_in(COLLEAGUE)
-    answer = ask(desk.gateway.browser(), "POST", path)
+    answer = desk.gateway.browser().submit(path, **FORMS[path])
     assert answer.status_code == 401
     assert len(desk.living()) == 1
     assert desk.gateway.audit.events == []
@@ -101,7 +105,7 @@ def test_somebody_else_gets_what_is_at_an_address_without_a_page(
     browser = desk.log_in(TEST_PERSON)
     keep_present(desk, browser, seconds)
     nothing = browser.open("/_cps/nothing") if method == "GET" else browser.submit("/_cps/nothing")
-    answer = ask(browser, method, path)
+    answer = ask(desk, browser, method, path)
     assert answer.status_code == nothing.status_code == 404
     assert without_incident(answer) == without_incident(nothing)
     assert dict(answer.headers).keys() == dict(nothing.headers).keys()
@@ -164,7 +168,7 @@ def test_a_form_after_an_old_signature_does_nothing_and_says_so(desk: AdminDesk,
     keys = desk.let_in(COLLEAGUE)
     browser = desk.log_in()
     keep_present(desk, browser, FRESH_SECONDS + 1)
-    answer = ask(browser, "POST", path)
+    answer = ask(desk, browser, "POST", path)
     assert answer.status_code == 401
     assert "Rien n’a été fait" in answer.text
     assert set(keys) <= desk.living()
@@ -182,9 +186,44 @@ def test_a_page_of_another_site_can_do_nothing(
 ) -> None:
     keys = desk.let_in(COLLEAGUE)
     browser = desk.log_in()
-    assert browser.submit(path, headers, **FORMS[path]).status_code == 403
+    assert desk.submit(browser, path, headers, **FORMS[path]).status_code == 403
     assert set(keys) <= desk.living()
     assert desk.gateway.audit.events == []
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda own, other: {}, id="none"),
+        pytest.param(lambda own, other: {"seal": ""}, id="empty"),
+        pytest.param(lambda own, other: {"seal": "é"}, id="not ASCII"),
+        pytest.param(lambda own, other: {"seal": own.hex()}, id="the key itself"),
+        pytest.param(lambda own, other: {"seal": form_seal(own)[:-1]}, id="cut"),
+        pytest.param(lambda own, other: {"seal": form_seal(other)}, id="of another session"),
+    ],
+)
+def test_a_form_in_a_page_of_the_portal_can_do_nothing(
+    desk: AdminDesk, path: str, make: Callable[[bytes, bytes], dict[str, str]]
+) -> None:
+    (key,) = desk.let_in(COLLEAGUE)
+    browser = desk.log_in()
+    fields = {**FORMS[path], **make(browser.session_key(), key)}
+    assert browser.submit(path, **fields).status_code == 403
+    assert key in desk.living()
+    assert desk.gateway.audit.events == []
+
+
+@pytest.mark.parametrize("path", GETS)
+@pytest.mark.parametrize("destination", ["empty", "iframe", "script"])
+def test_no_script_or_frame_of_the_portal_reads_a_page(
+    desk: AdminDesk, path: str, destination: str
+) -> None:
+    browser = desk.log_in()
+    fetched = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": destination}
+    answer = browser.open(path, fetched)
+    assert answer.status_code == 403
+    assert form_seal(browser.session_key()) not in answer.text
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -206,7 +245,7 @@ def test_a_session_that_ended_opens_nothing(desk: AdminDesk) -> None:
     now = desk.gateway.clock()
     desk.gateway.sessions.end(browser.session_key(), EndReason.CARD_REMOVED, now=now)
     assert browser.open("/_cps/admin").status_code == 303
-    assert ask(browser, "POST", "/_cps/admin/end").status_code == 401
+    assert ask(desk, browser, "POST", "/_cps/admin/end").status_code == 401
 
 
 def test_only_an_administrator_is_shown_the_way(desk: AdminDesk) -> None:
