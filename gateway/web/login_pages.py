@@ -20,7 +20,7 @@ from cps.authtoken.codes import ErrorCode
 from cps.authtoken.token import require_rid
 from gateway.errors import LoginRejectedError
 from gateway.login.challenge import ChallengeState
-from gateway.login.target import same_origin_target
+from gateway.login.target import ADMIN_PAGES, same_origin_target
 from gateway.session.cookie import COOKIE_BYTES, LOGIN_COOKIE, cookie_hash, set_cookie
 from gateway.session.model import EndReason
 from gateway.web.inbound import login_cookie, require_navigation, session_key
@@ -69,6 +69,9 @@ def login_pages(parts: Parts) -> Blueprint:
             target_id=target_id, pre_hash=cookie_hash(cookie), now=now
         )
         origin = parts.settings.portal.origin
+        known = holder_in(parts)
+        # Whoever is in is only led here by that page where the signature is too old for it.
+        must_sign_again = known is not None and challenge.target.startswith(ADMIN_PAGES)
         response = make_response(
             render_template(
                 "login.html",
@@ -78,8 +81,8 @@ def login_pages(parts: Parts) -> Blueprint:
                 seconds=max(0, int((challenge.expires_at - now).total_seconds())),
                 target=_target_url(origin, challenge.target),
                 target_id=target_id,
-                ended=_end_told(parts),
-                known=holder_in(parts),
+                ended="admin_page.sign_again" if must_sign_again else _end_told(parts),
+                known=None if must_sign_again else known,
                 from_agent=parts.settings.login.from_agent,
             )
         )

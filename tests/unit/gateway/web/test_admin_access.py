@@ -71,6 +71,7 @@ def test_without_a_session_there_is_the_login_and_it_leads_back(desk: AdminDesk,
     answer = browser.open(path)
     assert answer.status_code == 303
     assert re.fullmatch(r"/_cps/login\?t=[A-Za-z0-9_-]{22}", answer.location)
+    assert "une signature récente" not in browser.open(answer.location).text
     desk.gateway.verifier.decision = ADMINISTRATOR
     code = desk.gateway.code_for(browser.begin(answer.location))
     assert browser.open(f"/_cps/callback?code={code}").location == ORIGIN + path
@@ -149,6 +150,9 @@ def test_a_signature_is_fresh_up_to_the_setting(desk: AdminDesk) -> None:
     answer = browser.open("/_cps/admin?page=1")
     assert answer.status_code == 303
     assert answer.location.startswith("/_cps/login?t=")
+    login = browser.open(answer.location).text
+    assert "une signature récente est demandée" in login
+    assert "déjà connecté" not in login
     assert browser.open("/_cps/session").status_code == 200
     browser.log_in()
     assert browser.open("/_cps/admin").status_code == 200
