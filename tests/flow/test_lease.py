@@ -4,13 +4,15 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from cps.agent.errors import SignInError
 from cps.agent.gateway_client import GatewayClient
+from cps.agent.logind import LogindWatch
 from cps.agent.presence import LeaseGateway
 from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
@@ -22,6 +24,7 @@ from gateway.session.cookie import SESSION_COOKIE
 from tests.support import cards, pki
 from tests.support.browser import Browser
 from tests.support.line import Desk, Line, running_line
+from tests.support.logind import private_bus, running_logind
 from tests.support.pcsc import VirtualReader
 from tests.support.relay import RawServer
 from tests.support.streams import TARGETS, EndlessPortal, open_all
@@ -258,6 +261,30 @@ def test_a_swap_that_nobody_sees_is_a_removal(line: Line) -> None:
         desk.terminal.swap(SoftwareCard(cards.image(pki.NURSE)))
         await_end(browser)
     assert last_end(line) == "card_removed"
+
+
+@pytest.mark.parametrize("locked", ["end", "ignore"])
+def test_a_locked_screen_does_what_the_portal_wants(tmp_path: Path, locked: str) -> None:
+    with (
+        private_bus() as bus,
+        running_logind(bus) as logind,
+        running_line(tmp_path, presence={"locked": locked}) as line,
+    ):
+        browser, recorder = line.browser(), Recorder(line)
+        with (
+            line.desk(watched=True, lease_gateway_at=recorder.at) as desk,
+            closing(LogindWatch(desk.presence, bus=bus)),
+        ):
+            log_in(line, browser, desk)
+            await_(lambda: "Get" in logind.asked)
+            logind.set_locked(True)
+            await_(lambda: recorder.answers)
+            assert recorder.of(LeaseEvent.LOCKED)
+            assert is_in(browser) is (locked == "ignore")
+        login = browser.follow(browser.open("/"))
+    if locked == "end":
+        assert last_end(line) == "screen_locked"
+        assert text("login_page.ended_screen_locked", "fr") in login.text
 
 
 def test_an_agent_that_ends_takes_its_sessions_along(line: Line) -> None:
