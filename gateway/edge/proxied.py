@@ -20,7 +20,7 @@ from gateway.edge.proxy_protocol import MAX_BINARY_BYTES, header_size, read_head
 HEADER_SECONDS = 5
 """Time for the whole header, which proxies send at once."""
 MAX_AWAITED = 1024
-"""Connections at a time whose header is awaited; a further one is closed."""
+"""Connections at a time whose header is awaited; a further one takes the longest's place."""
 
 _ACCEPTED_AT_ONCE = 128
 _PAUSE_SECONDS = 1
@@ -44,7 +44,8 @@ class ProxiedConnections:
         self._trusted = tuple(trusted)
         self._serve = serve
         self._loop = asyncio.get_running_loop()
-        self._awaited = 0
+        # Whose header is awaited, longest first.
+        self._awaited: dict[socket.socket, None] = {}
         self._begun: set[asyncio.Task[None]] = set()
         self._paused: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -105,13 +106,20 @@ class ProxiedConnections:
         proxy = ipaddress.ip_address(host.partition("%")[0])
         if not is_trusted(proxy, self._trusted):
             _refuse(connection, f"{proxy} is no trusted proxy")
-        elif self._awaited >= MAX_AWAITED:
-            _refuse(connection, f"proxy {proxy}: {MAX_AWAITED} other headers are awaited")
-        else:
-            self._awaited += 1
-            task = self._loop.create_task(self._take(connection, str(proxy)))
-            self._begun.add(task)
-            task.add_done_callback(self._begun.discard)
+            return
+        if len(self._awaited) >= MAX_AWAITED:
+            self._give_up_the_longest()
+        self._awaited[connection] = None
+        task = self._loop.create_task(self._take(connection, str(proxy)))
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+
+    def _give_up_the_longest(self) -> None:
+        longest = next(iter(self._awaited))
+        del self._awaited[longest]
+        _log.warning("a connection is closed: %d other PROXY headers are awaited", MAX_AWAITED)
+        with suppress(OSError):
+            longest.shutdown(socket.SHUT_RDWR)  # Its task finds that it has ended.
 
     async def _take(self, connection: socket.socket, proxy: str) -> None:
         with ExitStack() as held:
@@ -128,7 +136,7 @@ class ProxiedConnections:
             except OSError:
                 return  # It hung up: a look at whether we listen.
             finally:
-                self._awaited -= 1
+                self._awaited.pop(connection, None)
             held.pop_all()
         # A handshake that fails is the browser's affair, as everywhere.
         with suppress(OSError):

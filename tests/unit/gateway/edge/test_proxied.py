@@ -8,8 +8,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -237,17 +237,21 @@ def test_a_proxy_that_only_looks_whether_we_listen_is_not_logged(
     assert "closed" not in caplog.text
 
 
-def test_headers_that_never_end_are_not_awaited_without_end(
+def test_headers_that_never_end_keep_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proxied, "MAX_AWAITED", 1)
     with behind(tmp_path) as gate, gate.relay.wire() as first:
-        first.send(b"PROXY ")
-        assert gate.answer_to(text_header(BROWSER)) == b""
-        first.send(text_header(BROWSER).removeprefix(b"PROXY ") + raw_request("/"))
+        first.send(text_header(BROWSER) + raw_request("/"))
         assert first.response().status == 401
-        # It is awaited no more, though its connection is open.
-        assert gate.ask(text_header(BROWSER)).status == 200
+        with gate.relay.wire() as second:
+            second.send(b"PROXY ")
+            for _ in range(3):
+                assert gate.ask(text_header(BROWSER)).status == 200
+            assert second.rest() == b""
+        # Whose header is there is awaited no more.
+        first.send(raw_request("/"))
+        assert first.response().status == 401
 
 
 def test_a_stop_ends_what_has_not_begun(tmp_path: Path) -> None:
@@ -279,20 +283,43 @@ def test_connections_wait_while_the_system_has_no_room(
 
 
 async def _first_served() -> str:
+    async with _listening(_Exhausted()) as (connections, browser, served):
+        browser.sendall(text_header(BROWSER))
+        connections.start()
+        return await served
+
+
+def test_a_header_that_has_begun_is_waited_for_after_the_last_connection() -> None:
+    assert asyncio.run(_begun_before_the_close()) == BROWSER
+
+
+async def _begun_before_the_close() -> str:
+    header = binary_header(BROWSER)
+    async with _listening(socket.socket()) as (connections, browser, served):
+        browser.sendall(header[:7])
+        connections.start()
+        while not connections.are_begun:
+            await asyncio.sleep(0)
+        connections.close()
+        browser.sendall(header[7:])
+        return await served
+
+
+@asynccontextmanager
+async def _listening(
+    listening: socket.socket,
+) -> AsyncIterator[tuple[ProxiedConnections, socket.socket, asyncio.Future[str]]]:
+    """Give what takes connections, one to it, and the browser's address once that is served."""
     served: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def serve(connection: socket.socket, peer: str) -> None:
         connection.close()
         served.set_result(peer)
 
-    listening = _Exhausted()
     listening.bind((HERE, 0))
     listening.listen()
     connections = ProxiedConnections(listening, [ipaddress.ip_network(HERE)], serve)
     with socket.create_connection(listening.getsockname()) as browser:
-        browser.sendall(text_header(BROWSER))
-        connections.start()
         async with asyncio.timeout(5):
-            peer = await served
+            yield connections, browser, served
     connections.close()
-    return peer
