@@ -48,6 +48,16 @@ def session_of(context: BrowserContext) -> str | None:
     )
 
 
+def set_permission(page: Page, name: str, setting: str) -> None:
+    """Answer for the person what the browser would ask, in the page's own context."""
+    devtools = page.context.new_cdp_session(page)
+    context = devtools.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+    devtools.send(
+        "Browser.setPermission",
+        {"permission": {"name": name}, "setting": setting, "browserContextId": context},
+    )
+
+
 @pytest.mark.parametrize("is_public", [True, False], ids=["internet", "this computer"])
 def test_a_page_logs_in_whether_or_not_it_may_reach_this_computer(
     demo: Demo, *, is_public: bool
@@ -58,11 +68,7 @@ def test_a_page_logs_in_whether_or_not_it_may_reach_this_computer(
     # Without our own policy, which forbids that too: what is seen here is the browser's own no.
     with chromium(*flags) as plain, other_context(plain, bypass_csp=True) as context:
         page = begin(context, demo)
-        devtools = context.new_cdp_session(page)
-        devtools.send(
-            "Browser.setPermission",
-            {"permission": {"name": "loopback-network"}, "setting": "denied"},
-        )
+        set_permission(page, "loopback-network", "denied")
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         agent = page.locator(AGENT_LINK).get_attribute("href")
@@ -72,6 +78,24 @@ def test_a_page_logs_in_whether_or_not_it_may_reach_this_computer(
         assert any(why in line for line in said), said
         page.locator(AGENT_LINK).click()
         require_portal(page, demo)
+
+
+@pytest.mark.parametrize("setting", ["granted", "denied", "prompt"])
+def test_the_report_tells_what_the_browser_allows(demo: Demo, setting: str) -> None:
+    with chromium() as plain, other_context(plain) as context:
+        page = context.new_page()
+        set_permission(page, "loopback-network", setting)
+        page.goto(f"{demo.origin}/_cps/diag")
+        expect(page.locator("#report")).to_contain_text(f"loopback-permission: {setting}\n")
+
+
+def test_the_report_is_there_without_script(demo: Demo) -> None:
+    with chromium() as plain, other_context(plain, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{demo.origin}/_cps/diag")
+        expect(page.locator("#report")).to_contain_text(f"origin: {demo.origin}")
+        expect(page.locator("#report")).not_to_contain_text("loopback-permission")
+        expect(page.locator("#copy")).to_be_hidden()
 
 
 def test_the_login_ends_on_the_page_asked_for_in_one_tab(demo: Demo) -> None:
