@@ -93,6 +93,12 @@ class Desk:
         self.stores.challenges.take(rid, now=self.line.clock())
         return self.stores.challenges.complete(rid, DOCTOR, now=self.line.clock())
 
+    def start_code(self) -> str:
+        """Bring a login that an agent began to its code, as if it was the person's own."""
+        rid = self.stores.challenges.begin(agent_key(), now=self.line.clock()).rid
+        self.stores.challenges.take(rid, now=self.line.clock())
+        return self.stores.challenges.complete(rid, DOCTOR, now=self.line.clock())
+
     def agent_says(self, answer: web.Response) -> None:
         """Show a page of the agent's, with its headers."""
 
@@ -261,6 +267,23 @@ def callback_refused(desk: Desk) -> None:
     desk.open(f"/_cps/callback?code={'A' * 43}")
 
 
+def start_nothing(desk: Desk) -> None:
+    desk.open("/_cps/start")
+    desk.page.locator("#nothing").wait_for(state="visible")
+
+
+def start_question(desk: Desk) -> None:
+    desk.have_session()
+    desk.open(f"/_cps/start#{desk.start_code()}")
+    desk.page.locator("button[value=yes]").wait_for(state="visible")
+
+
+def start_declined(desk: Desk) -> None:
+    start_question(desk)
+    desk.page.locator("button[value=no]").click()
+    desk.page.wait_for_url("**/answer")
+
+
 def diagnostics(desk: Desk) -> None:
     desk.open("/_cps/diag")
     desk.page.locator("#copy").wait_for(state="visible")
@@ -309,6 +332,7 @@ STATES: Mapping[str, Callable[[Desk], None]] = MappingProxyType(
             admin, admin_search, admin_session, admin_confirm, admin_ended, admin_gone, admin_stale,
             admin_blocked, admin_cleared,
             session, session_ends_soon, session_over, logout, logged_out, callback_refused,
+            start_nothing, start_question, start_declined,
             diagnostics, edge_not_found, edge_portal_away, agent_card, agent_pin, agent_failed,
             agent_refused,
         )

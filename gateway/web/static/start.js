@@ -5,6 +5,7 @@
 (() => {
   const code = location.hash.slice(1);
   history.replaceState(null, "", location.pathname);
+  document.getElementById("no-script").hidden = true;
   if (!/^[A-Za-z0-9_-]{43}$/.test(code)) {
     document.getElementById("nothing").hidden = false;
     return;
