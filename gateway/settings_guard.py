@@ -18,7 +18,7 @@ MAX_PATTERN_CHARS = 200
 _SEGMENT = r"(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+|\{record\}|\*)"
 _PATTERN = re.compile(rf"(?:/{_SEGMENT})+(?:/\*\*)?|/(?:\*\*)?")
 _PLACE = re.compile(
-    r"query:[A-Za-z0-9._~-]{1,64}|json:[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){0,7}"
+    r"(?:query|form):[A-Za-z0-9._~-]{1,64}|json:[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){0,7}"
 )
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([smh])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
@@ -47,7 +47,7 @@ def _require_pattern(value: str) -> str:
 
 def _require_place(value: str) -> str:
     if not _PLACE.fullmatch(value):
-        raise ValueError(f"{value!r} is not like query:name or json:member.member")
+        raise ValueError(f"{value!r} is not like query:name, form:name or json:member.member")
     return value
 
 
@@ -109,8 +109,8 @@ class RouteSettings(_Table):
     methods: Annotated[tuple[Method, ...], Field(strict=False)] = ()
     """The methods meant, HEAD with GET; default: all."""
     record: RecordPlace | None = None
-    """Where the record is named if not in the path: ``query:name`` or ``json:member.member`` of the
-    request's body. Default: nowhere, and then only requests are counted."""
+    """Where the record is named if not in the path: ``query:name``, ``form:name`` of a form's body,
+    or ``json:member.member`` of a JSON body. Default: nowhere; then only requests are counted."""
     fresh: Duration | None = None
     """How long ago the card may have signed in, such as ``10m``, 30s to 24h; later it is asked for
     again. Default: as long as the session lives."""
@@ -200,7 +200,37 @@ def guard_contradictions(guard: GuardSettings, *, engine: str) -> Iterator[tuple
     for number, name in enumerate(names):
         if name in names[:number]:
             yield f"guard.routes[{number}].name", f"{name} is another route's name already"
+    for number, route in enumerate(guard.routes):
+        for other in guard.routes[:number]:
+            if _may_both_mean(route, other):
+                reason = (
+                    f"may mean requests that {other.path} of {other.name} means too, and each is "
+                    "judged by one route; tell them apart by path or methods"
+                )
+                yield f"guard.routes[{number}].path", reason
     for number, rule in enumerate(guard.rules):
         for name in rule.routes:
             if name not in names:
                 yield f"guard.rules[{number}].routes", f"{name} is not the name of a route"
+
+
+def _may_both_mean(one: RouteSettings, other: RouteSettings) -> bool:
+    """Return whether some request is on both routes."""
+    methods = {*one.methods} & {*other.methods}
+    if one.methods and other.methods and not methods:
+        return False
+    return _paths_meet(_segments(one.path), _segments(other.path))
+
+
+def _segments(path: str) -> tuple[list[str], bool]:
+    """Return a pattern's segments, in small letters, and whether anything may follow."""
+    start = path.removesuffix("/**")
+    return start.lower().split("/"), start != path
+
+
+def _paths_meet(one: tuple[list[str], bool], other: tuple[list[str], bool]) -> bool:
+    for here, there in zip(one[0], other[0], strict=False):
+        if here != there and not {"*", "{record}"} & {here, there}:
+            return False
+    shorter = min(one, other, key=lambda each: len(each[0]))
+    return len(one[0]) == len(other[0]) or shorter[1]

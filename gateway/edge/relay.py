@@ -227,7 +227,7 @@ class Relay:
         connection = request.transport
         if connection is None:
             raise ConnectionError("browser is gone")
-        match = None if self._watch is None else self._watch.match(request.method, target)
+        match = None if self._watch is None else self._watch.match(request, target)
         # Nothing is awaited between the look-up and here, so an end cannot slip through.
         with self._streams.held(session.key, connection):
             if self._watch is None or match is None:

@@ -22,13 +22,8 @@ from gateway.edge.target import Target
 from gateway.errors import HTTP_STATUS, StoreUnavailableError, UpstreamError
 from gateway.guard.alarm import AlarmSender
 from gateway.guard.guard import Guard, GuardRefusedError, Refusal
-from gateway.guard.routes import (
-    MAX_JSON_BYTES,
-    AmbiguousRecordError,
-    Match,
-    SensitiveRoutes,
-    record_in_body,
-)
+from gateway.guard.record import MAX_BODY_BYTES, AmbiguousRecordError, kind_of_body
+from gateway.guard.routes import Match, SensitiveRoutes
 from gateway.journal.access import Access, AccessJournal
 from gateway.metrics.model import Metrics
 from gateway.session.model import Session
@@ -42,7 +37,6 @@ _NOTICES = MappingProxyType(
         Refusal.BLOCKED: GUARD_BLOCKED,
     }
 )
-_JSON = ("application/json", "+json")
 
 
 class Watched:
@@ -121,13 +115,13 @@ class Watch:
         if self._counts is not None:
             self._counts.sensitive_request(effect)
 
-    def match(self, method: str, target: Target) -> Match | None:
+    def match(self, request: web.BaseRequest, target: Target) -> Match | None:
         """Return what is sensitive about a request, ``None`` for nothing.
 
         :raises RefusedRequestError: 400 where it names its record in two ways.
         """
         try:
-            return self._routes.match(method, target.raw)
+            return self._routes.match(request.method, target.raw, _content_types(request))
         except AmbiguousRecordError as exc:
             raise RefusedRequestError(MALFORMED, str(exc)) from exc
 
@@ -140,11 +134,7 @@ class Watch:
         :param client: IP address of the browser.
         :raises RefusedRequestError: where it may not reach the portal.
         """
-        body, record = None, match.record
-        if match.is_in_body:
-            body = await _read_body(request)
-            if body is not None:
-                record = _record_in(body, match)
+        body, record = await _look_into_body(request, match)
         access = Access(
             who=session.identity.national_id,
             card=session.identity.card_number,
@@ -183,21 +173,24 @@ class Watch:
             raise RefusedRequestError(NOT_RECORDED, str(exc)) from exc
 
 
-async def _read_body(request: web.BaseRequest) -> bytes | None:
-    """Return a body that is small and JSON, ``None`` where the request has none.
+async def _look_into_body(
+    request: web.BaseRequest, match: Match
+) -> tuple[bytes | None, str | None]:
+    """Return the body, where it had to be read, and the record that the request names.
 
-    :raises RefusedRequestError: for any other, in which the portal might find a record.
+    :raises RefusedRequestError: where the portal might find another record than the gateway.
     """
-    body = RequestBody(request, limit=MAX_JSON_BYTES)
-    if not body.exists:
-        return None
-    if hdrs.CONTENT_ENCODING in request.headers or not request.content_type.endswith(_JSON):
-        raise RefusedRequestError(MALFORMED, "body of a sensitive request is not plain JSON")
-    return await body.read()
-
-
-def _record_in(body: bytes, match: Match) -> str | None:
+    if not (match.concerns_body and request.can_read_body):
+        return None, match.record
     try:
-        return record_in_body(body, match.route.json)
+        kind = kind_of_body(_content_types(request))
+        if not match.wants(kind, is_packed=hdrs.CONTENT_ENCODING in request.headers):
+            return None, match.record
+        body = await RequestBody(request, limit=MAX_BODY_BYTES).read()
+        return body, match.record_with(body, kind)
     except AmbiguousRecordError as exc:
         raise RefusedRequestError(MALFORMED, str(exc)) from exc
+
+
+def _content_types(request: web.BaseRequest) -> tuple[str, ...]:
+    return tuple(request.headers.getall(hdrs.CONTENT_TYPE, ()))

@@ -1,27 +1,30 @@
 """Sensitive routes: which requests are meant, and which record each of them names."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
+from gateway.guard.record import (
+    AmbiguousRecordError,
+    BodyKind,
+    form_text,
+    has_field,
+    is_form,
+    record_in_fields,
+    record_in_json,
+    require_not_in_fields,
+    require_not_in_json,
+)
 from gateway.settings_guard import RouteSettings, read_duration
 
-MAX_QUERY_FIELDS = 200
-"""Fields of a query that are looked at."""
-MAX_JSON_BYTES = 65_536
-"""Largest body in which a record's name is looked for."""
+_OVERRIDES = ("_method", "x-http-method-override")
+"""Fields by which some portals let a form ask by another method."""
 
 _FLAGS = re.IGNORECASE | re.DOTALL
-_FOLDED = re.compile(r"[. ]")
 _HERE = r"[^/]+"
 _ANYTHING = r"(?:/.*)?"
-
-
-class AmbiguousRecordError(ValueError):
-    """A request names its record in a way that the portal might read otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class Route:
     """How long ago the card may have signed in."""
     query: str | None
     """Name of the query's field that names the record."""
+    form: str | None
+    """Name of the form's field that names the record."""
     json: tuple[str, ...]
     """Names of the members of the body that lead to the record."""
 
@@ -46,9 +51,46 @@ class Match:
     """The record as the path or the query names it."""
 
     @property
-    def is_in_body(self) -> bool:
-        """Whether the record is named in the request's body."""
-        return bool(self.route.json)
+    def concerns_body(self) -> bool:
+        """Whether a body, if there is one, may name a record."""
+        return bool(self.route.json or self.route.form or self.route.query)
+
+    def wants(self, kind: BodyKind, *, is_packed: bool) -> bool:
+        """Return whether the body has to be read.
+
+        :param is_packed: whether it came compressed.
+        :raises AmbiguousRecordError: for a body in which the portal might find a record, and the
+            gateway does not.
+        """
+        route = self.route
+        if route.json and kind is not BodyKind.JSON:
+            raise AmbiguousRecordError("body of a sensitive request is not plain JSON")
+        if route.form and kind is not BodyKind.FORM:
+            raise AmbiguousRecordError("body of a sensitive request is not a form")
+        if route.query and kind is BodyKind.MULTIPART:
+            raise AmbiguousRecordError("fields in parts beside a record in the query")
+        if kind is BodyKind.OTHER:
+            return False
+        if is_packed:
+            raise AmbiguousRecordError("body of a sensitive request is packed")
+        return True
+
+    def record_with(self, content: bytes, kind: BodyKind) -> str | None:
+        """Return the record of the whole request.
+
+        :param content: the body, of a *kind* that the route :meth:`wants`.
+        :raises AmbiguousRecordError: where the body names another, or more than one.
+        """
+        route = self.route
+        if route.json:
+            return record_in_json(content, route.json)
+        if route.form:
+            return record_in_fields(form_text(content), route.form)
+        if route.query and kind is BodyKind.FORM:
+            require_not_in_fields(form_text(content), route.query)
+        elif route.query:
+            require_not_in_json(content, route.query)
+        return self.record
 
 
 class SensitiveRoutes:
@@ -64,14 +106,15 @@ class SensitiveRoutes:
         )
         self._any = re.compile(together, _FLAGS) if routes else None
 
-    def match(self, method: str, target: str) -> Match | None:
+    def match(self, method: str, target: str, content_types: Sequence[str] = ()) -> Match | None:
         """Return what is sensitive about a request, ``None`` for nothing.
 
         Where the portal might read a path in more ways than one, capital letters or a slash at the
-        end, all of them are meant.
+        end, all of them are meant; and a form that it might take for another method's, too.
 
         :param target: canonical path and query, as :func:`gateway.edge.target.read_target` leaves
             them.
+        :param content_types: every Content-Type of the request.
         :raises AmbiguousRecordError: where the query names more than one record.
         """
         if self._any is None:
@@ -81,14 +124,16 @@ class SensitiveRoutes:
             path = unquote(path)
         if not self._any.fullmatch(path):
             return None
+        disguised: Match | None = None
         for pattern, (methods, route) in zip(self._patterns, self._routes, strict=True):
             found = pattern.fullmatch(path)
-            if found is not None and (not methods or method in methods):
-                record = found.groupdict().get("record")
-                if route.query is not None:
-                    record = _record_in_query(query, route.query)
-                return Match(route=route, record=record)
-        return None
+            if found is None:
+                continue
+            if not methods or method in methods:
+                return _match(route, found, query)
+            if disguised is None and _may_be_another(method, query, content_types):
+                disguised = _match(route, found, query)
+        return disguised
 
 
 def pattern_of(path: str) -> str:
@@ -104,72 +149,22 @@ def pattern_of(path: str) -> str:
     return "/".join(parts) + ("/?" if start == path else _ANYTHING)
 
 
-def record_in_body(content: bytes, members: Sequence[str]) -> str | None:
-    """Return the record that a JSON body names, ``None`` where it names none.
-
-    :param content: the whole body.
-    :param members: the names that lead to it.
-    :raises AmbiguousRecordError: for what is not JSON, has a member twice, or another type than
-        text or a whole number in the place.
-    """
-    try:
-        value = json.loads(content, object_pairs_hook=_without_repetition)
-    except AmbiguousRecordError:
-        raise
-    except (ValueError, RecursionError) as exc:
-        raise AmbiguousRecordError("body is not JSON") from exc
-    for member in members:
-        if isinstance(value, dict):
-            value = _member(value, member)
-        elif value is not None:
-            raise AmbiguousRecordError("no object where the body should name a record")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is not None and not isinstance(value, str):
-        raise AmbiguousRecordError("record in the body is neither text nor a whole number")
-    return value
+def _may_be_another(method: str, query: str, content_types: Sequence[str]) -> bool:
+    """Return whether a portal may take a request for one of another method."""
+    return method == "POST" and (
+        is_form(content_types) or any(has_field(query, name) for name in _OVERRIDES)
+    )
 
 
-def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise AmbiguousRecordError("a member twice in the body")
-    return members
-
-
-def _member(members: dict[str, object], name: str) -> object:
-    """Return the member *name*, which some portals find in any capitals."""
-    found = [value for key, value in members.items() if key.casefold() == name.casefold()]
-    if len(found) > 1:
-        raise AmbiguousRecordError("a member in two spellings in the body")
-    return found[0] if found else None
-
-
-def _record_in_query(query: str, name: str) -> str | None:
-    values = _values_in_query(query, name)
-    # Some portals end a field at a semicolon too.
-    if len(values) > 1 or (
-        ";" in query and _values_in_query(query.replace(";", "&"), name) != values
-    ):
-        raise AmbiguousRecordError("record named twice in the query")
-    return values[0] if values else None
-
-
-def _values_in_query(query: str, name: str) -> list[str]:
-    try:
-        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-    except ValueError as exc:
-        raise AmbiguousRecordError("too many fields in the query") from exc
-    return [value for key, value in fields if _field_name(key) == _field_name(name)]
-
-
-def _field_name(key: str) -> str:
-    """Return what every spelling of a field has in common that some portal takes for the same.
-
-    PHP ends a name at a zero byte, makes name[] a list, and writes ``_`` for dots and spaces.
-    """
-    name = key.partition("\0")[0].strip().partition("[")[0]
-    return _FOLDED.sub("_", name).casefold()
+def _match(route: Route, found: re.Match[str], query: str) -> Match:
+    record = found.groupdict().get("record")
+    if route.query is not None:
+        record = record_in_fields(query, route.query)
+    elif route.form is not None:
+        require_not_in_fields(query, route.form)
+    elif route.json:
+        require_not_in_fields(query, route.json[0])
+    return Match(route=route, record=record)
 
 
 def _methods(route: RouteSettings) -> frozenset[str]:
@@ -182,5 +177,6 @@ def _route(settings: RouteSettings) -> Route:
         name=settings.name,
         fresh=None if settings.fresh is None else read_duration(settings.fresh),
         query=place if kind == "query" else None,
+        form=place if kind == "form" else None,
         json=tuple(place.split(".")) if kind == "json" else (),
     )

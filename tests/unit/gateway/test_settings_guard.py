@@ -57,14 +57,17 @@ def test_another_path_is_refused(folder: Path, path: str) -> None:
     assert set(faults(folder, route(path))) == {"guard.routes[0].path"}
 
 
-@pytest.mark.parametrize("place", ["query:nir", "json:patient.id", "json:nir", "query:a-b.c"])
+@pytest.mark.parametrize(
+    "place", ["query:nir", "form:nir", "json:patient.id", "json:nir", "query:a-b.c"]
+)
 def test_a_record_is_named_in_query_or_body(folder: Path, place: str) -> None:
     text = route("/rights", f', record = "{place}"')
     assert Settings.load(write(folder, text)).guard.routes[0].record == place
 
 
 @pytest.mark.parametrize(
-    "place", ["", "path", "query:", "query:a b", "json:", "json:a..b", "header:x", "json:a[0]"]
+    "place",
+    ["", "path", "query:", "query:a b", "json:", "json:a..b", "header:x", "form:", "json:a[0]"],
 )
 def test_another_place_is_refused(folder: Path, place: str) -> None:
     found = faults(folder, route("/rights", f', record = "{place}"'))
@@ -108,8 +111,8 @@ def test_another_name_is_refused(folder: Path, name: str) -> None:
 
 
 def test_two_routes_have_two_names(folder: Path) -> None:
-    table = '{name = "a", path = "/a"}'
-    found = faults(folder, with_line("guard", f"routes = [{table}, {table}]"))
+    tables = ['{name = "a", path = "/a"}', '{name = "a", path = "/b"}']
+    found = faults(folder, with_line("guard", f"routes = [{', '.join(tables)}]"))
     assert set(found) == {"guard.routes[1].name"}
 
 
@@ -179,3 +182,40 @@ def test_times_are_read() -> None:
     assert read_duration("90s") == timedelta(seconds=90)
     assert read_duration("4h") == timedelta(hours=4)
     assert read_hours("22:00-06:30") == (time(22), time(6, 30))
+
+
+def two(one: str, other: str) -> str:
+    return with_line("guard", f'routes = [{{name = "a", {one}}}, {{name = "b", {other}}}]')
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('path = "/a/{record}"', 'path = "/A/b"'),
+        ('path = "/a/**"', 'path = "/a"'),
+        ('path = "/a/**"', 'path = "/a/b/{record}"'),
+        ('path = "/**"', 'path = "/a", methods = ["GET"]'),
+        ('path = "/*/b"', 'path = "/a/*"'),
+        ('path = "/a", methods = ["GET", "POST"]', 'path = "/a", methods = ["POST", "PUT"]'),
+    ],
+)
+def test_routes_that_mean_one_request_are_refused(folder: Path, one: str, other: str) -> None:
+    for text in (two(one, other), two(other, one)):
+        found = faults(folder, text)
+        assert set(found) == {"guard.routes[1].path"}
+        assert "tell them apart" in found["guard.routes[1].path"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('path = "/a/{record}"', 'path = "/a"'),
+        ('path = "/a/**"', 'path = "/ab"'),
+        ('path = "/a/*/c"', 'path = "/a/*/d"'),
+        ('path = "/a/{record}/c/**"', 'path = "/a/{record}"'),
+        ('path = "/a", methods = ["GET"]', 'path = "/a", methods = ["POST"]'),
+    ],
+)
+def test_routes_that_never_meet_are_taken(folder: Path, one: str, other: str) -> None:
+    for text in (two(one, other), two(other, one)):
+        assert len(Settings.load(write(folder, text)).guard.routes) == 2

@@ -12,7 +12,7 @@ from pytest_mock import MockerFixture
 
 from cps.authtoken.codes import ErrorCode
 from gateway.clock import system_clock
-from gateway.guard.routes import MAX_JSON_BYTES
+from gateway.guard.record import MAX_BODY_BYTES
 from gateway.journal.access import RecordNames
 from tests.support.relay import PERSON, RawServer, RunningRelay, Wire, echo, raw_request
 from tests.support.watching import WatchedPlace, log_in
@@ -22,7 +22,9 @@ ROUTES: list[dict[str, object]] = [
     {"name": "search", "path": "/search", "record": "query:nir"},
     {"name": "look", "path": "/look", "methods": ["POST"], "record": "json:patient.id"},
     {"name": "export", "path": "/export", "fresh": "10m"},
+    {"name": "find", "path": "/find", "record": "form:nir"},
 ]
+FORM = "Content-Type: application/x-www-form-urlencoded"
 NO_RULE = {"count": "requests", "limit": 10_000, "per": "day", "effect": "log"}
 NAVIGATION = ("Sec-Fetch-Mode: navigate", "Accept: text/html")
 JSON = "Content-Type: application/json"
@@ -111,7 +113,7 @@ def test_a_sensitive_request_is_recorded_with_its_result(tmp_path: Path) -> None
 def test_other_requests_leave_no_trace(quiet: Quiet) -> None:
     for target in ("/", "/rights", "/rights/1/more", "/other/rights/1"):
         assert quiet.run.get(target) == 200
-    assert quiet.run.post("/rights/1", b"x") == 200
+    assert quiet.run.post("/rights/1", b"{}", JSON) == 200
     assert quiet.reached_the_portal()
     assert quiet.new_records() == []
 
@@ -235,7 +237,7 @@ def test_a_record_is_found_in_the_body_which_passes_unchanged(quiet: Quiet) -> N
         (b"patient.id=1", ("Content-Type: application/x-www-form-urlencoded",), 400),
         (b'{"patient": {"id": 1}}', (), 400),
         (b"x", (JSON, "Content-Encoding: gzip"), 400),
-        (b" " * (MAX_JSON_BYTES + 1), (JSON,), 413),
+        (b" " * (MAX_BODY_BYTES + 1), (JSON,), 413),
     ],
     ids=[
         *("cut", "twice", "list", "truth value", "no object", "deep", "form", "no type"),
@@ -363,3 +365,55 @@ def test_lines_that_fail_are_counted(tmp_path: Path, mocker: MockerFixture) -> N
         told = run.place.counts.registry.get_sample_value
         assert (told("cps_journal_lines_total", {"result": "failed"}) or 0) >= 1
         assert told("cps_journal_waiting") == 0
+
+
+def test_a_record_in_a_form_is_recorded_and_reaches_the_portal(quiet: Quiet) -> None:
+    assert quiet.run.post("/find", b"page=1&nir=1850175000001", FORM) == 200
+    assert quiet.new_records() == ["p:1850175000001"]
+    assert b"nir=1850175000001" in quiet.run.portal.all_received
+
+
+PARTS = "Content-Type: multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "fields"),
+    [
+        pytest.param("/find", b"nir=1&nir=2", (FORM,), id="a field twice"),
+        pytest.param("/find?nir=1", b"nir=2", (FORM,), id="query and form"),
+        pytest.param("/find", b"--x", (PARTS,), id="a form in parts"),
+        pytest.param("/find", b'{"nir": 1}', (JSON,), id="JSON where a form is wanted"),
+        pytest.param("/search?nir=1", b"nir=2", (FORM,), id="a form beside the query"),
+        pytest.param("/search", b"NIR[]=2", (FORM,), id="a form instead of the query"),
+        pytest.param("/search?nir=1", b"nir=2", (), id="a form without its type"),
+        pytest.param("/search?nir=1", b'{"nir": 2}', (JSON,), id="JSON beside the query"),
+        pytest.param("/search?nir=1", b"--x", (PARTS,), id="parts beside the query"),
+        pytest.param("/search?nir=1", b"x", (FORM, "Content-Encoding: gzip"), id="a packed form"),
+    ],
+)
+def test_a_record_that_the_portal_might_find_elsewhere_is_refused(
+    quiet: Quiet, target: str, body: bytes, fields: tuple[str, ...]
+) -> None:
+    assert quiet.run.post(target, body, *fields) == 400
+    assert not quiet.reached_the_portal()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"page=2", FORM),
+        (b'{"page": 2}', JSON),
+        (b"x" * (MAX_BODY_BYTES + 1), "Content-Type: application/pdf"),
+    ],
+    ids=["form", "JSON", "large file"],
+)
+def test_a_body_without_a_record_passes_beside_the_query(
+    quiet: Quiet, body: bytes, field: str
+) -> None:
+    assert quiet.run.post("/search?nir=7", body, field) == 200
+    assert quiet.new_records() == ["p:7"]
+
+
+def test_a_form_that_may_be_another_methods_is_recorded(quiet: Quiet) -> None:
+    assert quiet.run.post("/rights/7", b"_method=GET", FORM) == 200
+    assert quiet.new_records() == ["p:7"]

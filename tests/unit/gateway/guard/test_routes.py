@@ -3,12 +3,8 @@ from time import process_time
 
 import pytest
 
-from gateway.guard.routes import (
-    MAX_QUERY_FIELDS,
-    AmbiguousRecordError,
-    SensitiveRoutes,
-    record_in_body,
-)
+from gateway.guard.record import MAX_FIELDS, AmbiguousRecordError
+from gateway.guard.routes import SensitiveRoutes
 from gateway.settings_guard import RouteSettings
 
 
@@ -88,7 +84,7 @@ def test_a_signatures_age_is_read() -> None:
 
 
 def test_a_flood_of_fields_is_refused() -> None:
-    query = "&".join(["x=1"] * (MAX_QUERY_FIELDS + 1))
+    query = "&".join(["x=1"] * (MAX_FIELDS + 1))
     with pytest.raises(AmbiguousRecordError, match="too many"):
         routes({"path": "/a", "record": "query:nir"}).match("GET", f"/a?{query}")
 
@@ -129,37 +125,50 @@ def test_queries_with_two_readings(query: str) -> None:
         routes({"path": "/a", "record": "query:ins_id"}).match("GET", f"/a?{query}")
 
 
-@pytest.mark.parametrize(
-    ("content", "record"),
-    [
-        (b'{"A": {"B": "7"}}', "7"),
-        (b'{"a": {"b": "7"}}', "7"),
-        (b'{"a": {"b": 7}}', "7"),
-        (b'{"a": {"b": null}}', None),
-        (b'{"a": {}}', None),
-        (b"{}", None),
-        (b"null", None),
-        ('{"a": {"b": "é"}}'.encode(), "é"),
-    ],
-)
-def test_records_in_bodies(content: bytes, record: str | None) -> None:
-    assert record_in_body(content, ("a", "b")) == record
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b'"x"', b'{"a": 1}', b'{"a": {"b": 1.5}}', b'{"a": {"b": {}}}',
-     b'{"a": {"b": 1}, "a": {"b": 2}}', b'{"x": 1, "x": 1}', b"\xff",
-     b'{"a": {"b": 1, "B": 2}}', b'{"a": {"b": 1}, "A": {"b": 2}}', b"[" * 5000],
-    ids=ascii,
-)  # fmt: skip
-def test_bodies_with_two_readings(content: bytes) -> None:
-    with pytest.raises(AmbiguousRecordError):
-        record_in_body(content, ("a", "b"))
-
-
 def test_no_path_takes_long_to_look_at() -> None:
     begun = process_time()
     assert matched("/*/*/*/*/{record}/**", "/" * 60_000) == (False, None)
     assert matched("/*/*/*/*/{record}/**", "/a" * 30_000) == (True, "a")
     assert process_time() - begun < 1
+
+
+FORM = ("application/x-www-form-urlencoded",)
+
+
+@pytest.mark.parametrize(
+    ("target", "content_types"),
+    [
+        ("/a", FORM),
+        ("/a", ("Multipart/Form-Data; boundary=x",)),
+        ("/a", ()),
+        ("/a", ("text/plain", *FORM)),
+        ("/a?_method=PUT", ("application/json",)),
+        ("/a?_METHOD[]=PUT", ("application/json",)),
+        ("/a?X-HTTP-Method-Override=PUT", ("application/json",)),
+    ],
+    ids=["form", "parts", "no type", "two types", "query", "another spelling", "a header's name"],
+)
+def test_a_form_may_ask_by_another_method(target: str, content_types: tuple[str, ...]) -> None:
+    only_put = routes({"path": "/a", "methods": ["PUT"]})
+    assert only_put.match("POST", target, content_types) is not None
+    assert only_put.match("GET", target, content_types) is None
+
+
+def test_what_no_portal_takes_for_another_method_is_not_meant() -> None:
+    only_put = routes({"path": "/a", "methods": ["PUT"]})
+    assert only_put.match("POST", "/a?method=PUT", ("application/json",)) is None
+
+
+def test_a_form_is_judged_by_the_route_of_its_own_method_first() -> None:
+    both = routes({"path": "/a", "methods": ["PUT"]}, {"path": "/a", "methods": ["POST"]})
+    match = both.match("POST", "/a?_method=PUT", FORM)
+    assert match is not None
+    assert match.route.name == "r1"
+
+
+@pytest.mark.parametrize("place", ["form:nir", "json:nir", "json:nir.number"])
+def test_a_record_of_the_body_is_not_named_in_the_query_too(place: str) -> None:
+    one = routes({"path": "/a", "record": place})
+    assert one.match("POST", "/a?page=1", FORM) is not None
+    with pytest.raises(AmbiguousRecordError, match="another place"):
+        one.match("POST", "/a?NIR=7", FORM)
