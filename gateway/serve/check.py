@@ -99,6 +99,8 @@ def _portal(settings: Settings) -> Iterator[str]:
     yield f"let in         cards {', '.join(login.card_types)}; professions {professions}"
     yield from (f"allow          {rule}" for rule in map(_people, login.allow))
     yield from (f"deny           {rule}" for rule in map(_people, login.deny))
+    if (admin := settings.admin).identities:
+        yield f"administrators {', '.join(admin.identities)}; signed in at most {admin.fresh} ago"
     yield f"store          {settings.store.engine}"
     for table in settings.trust.revocation:
         yield f"revocation     {table.authority}: {', '.join((*table.crl, *table.ocsp))}"

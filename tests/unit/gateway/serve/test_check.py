@@ -48,6 +48,15 @@ def test_proxies_that_are_believed_are_named(settings_file: Path, line: str, exp
     assert f"proxies        10.0.0.1, 10.1.0.0/16; {expected}" in "\n".join(lines)
 
 
+def test_administrators_are_named_where_there_are_some(settings_file: Path) -> None:
+    lines, _ = describe(settings_file, system_clock())
+    assert not any(line.startswith("administrators") for line in lines)
+    with settings_file.open("a") as stream:
+        stream.write('[admin]\nidentities = ["899900000013", "899900000021"]\n')
+    lines, _ = describe(settings_file, system_clock())
+    assert "administrators 899900000013, 899900000021; signed in at most 5m ago" in lines
+
+
 def test_nothing_is_written(settings_file: Path) -> None:
     before = sorted(settings_file.parent.rglob("*"))
     describe(settings_file, system_clock())

@@ -432,6 +432,28 @@ def test_with_the_store_away_nothing_is_shown_or_done(
     assert desk.gateway.audit.events == []
 
 
+def test_a_store_that_goes_away_meanwhile_is_told_and_the_act_is_recorded(
+    desk: AdminDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = desk.let_in(COLLEAGUE, COLLEAGUE)
+    browser = desk.log_in()
+    ended: list[bytes] = []
+
+    def end_one(key: bytes, reason: EndReason, **_: object) -> bool:
+        if ended:
+            raise StoreUnavailableError("away")
+        ended.append(key)
+        return True
+
+    monkeypatch.setattr(desk.gateway.sessions, "end", end_one)
+    form = {"identity": COLLEAGUE.national_id, "confirmed": "yes"}
+    answer = desk.submit(browser, "/_cps/admin/end", **form)
+    assert answer.status_code == 503
+    assert "fermées" not in answer.text
+    (act,) = desk.gateway.audit.named(ENDED)
+    assert act["sessions"] == [session_name(key) for key in keys]
+
+
 # Whom the guard keeps out.
 
 
