@@ -58,6 +58,13 @@ def test_each_portal_has_complete_settings(folder: Path) -> None:
     assert one.trust == two.trust == portals.common.trust
 
 
+def test_each_portal_may_have_administrators_of_its_own(folder: Path) -> None:
+    common = with_line("admin", 'identities = ["899900000013"]', SEVERAL)
+    one, two = load(folder, behind("[portals.admin]\nidentities = ['80']", common)).portals
+    assert one.admin.identities == ("899900000013",)
+    assert two.admin.identities == ("80",)
+
+
 def test_each_portal_has_folders_of_its_own(folder: Path) -> None:
     portals = load(folder)
     portals.create_directories(file=folder / "gateway.toml")
