@@ -252,6 +252,27 @@ def test_no_handshake_begins_for_another_name(secure: Two, name: str | None) -> 
         context.wrap_socket(raw, server_hostname=name)
 
 
+@pytest.mark.parametrize(
+    ("ciphers", "is_open"),
+    [("ECDHE+AESGCM", True), ("ECDHE+CHACHA20", True), ("ECDHE+AES:!AESGCM:!AESCCM", False)],
+)
+def test_tls_1_2_is_spoken_with_authenticated_ciphers_alone(
+    secure: Two, ciphers: str, is_open: bool
+) -> None:
+    context = ssl.create_default_context(
+        cafile=str(secure.one.tried.settings.listen.tls_certificate)
+    )
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(ciphers)
+    if is_open:
+        with Wire.open(secure.address, context, name=ONE) as wire:
+            wire.send(raw_request("/x", host=ONE))
+            assert wire.response().status == 401
+    else:
+        with pytest.raises(ssl.SSLError):
+            Wire.open(secure.address, context, name=ONE)
+
+
 def test_a_kept_handshake_is_no_way_to_the_other_portal(secure: Two) -> None:
     assert secure.context is not None
     secure.context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -296,6 +296,21 @@ def test_a_portal_without_its_control_plane_touches_no_other(two: Two, session_o
     two.wait_until_ready()
 
 
+def test_a_portal_without_its_verdicts_touches_no_other(two: Two, session_of_a: str) -> None:
+    if "verdict of b" not in two.served.children:
+        pytest.skip("only nginx asks for verdicts")
+    before = two.served.child("verdict of b")
+    os.kill(before, signal.SIGSTOP)
+    try:
+        cookie = f"{SESSION_COOKIE}={'A' * 43}"
+        assert two.b.ask("GET", "/x", cookie=cookie).status == 503
+        assert two.a.ask("GET", "/x", cookie=session_of_a).status == 200
+    finally:
+        os.kill(before, signal.SIGKILL)
+    two.served.wait_for_new_child("verdict of b", before)
+    two.wait_until_ready()
+
+
 def test_commands_are_about_one_portal(
     two: Two, session_of_a: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,12 @@ BODY_PAUSE_SECONDS = 60
 """Longest pause of a browser that sends a body."""
 IDLE_SECONDS = 75
 """How long a browser's connection is kept for the next request."""
+TLS_1_2_CIPHERS = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for key in ("ECDSA", "RSA")
+)
+"""What is spoken of TLS 1.2: fresh keys and authenticated encryption, as HTTP/2 wants it."""
 VERDICT_SECONDS = 3
 """Longest wait for a verdict; the store's own patience is shorter."""
 
@@ -296,6 +302,7 @@ def _certificate(behind: Behind) -> Iterator[str]:
 
 def _tls() -> Iterator[str]:
     yield "        ssl_protocols TLSv1.2 TLSv1.3;"
+    yield f"        ssl_ciphers {TLS_1_2_CIPHERS};"
     yield "        ssl_session_cache shared:cps_tls:2m;"
     yield "        ssl_session_tickets off;"
 
