@@ -16,6 +16,7 @@ from gateway.guard.routes import Match
 from gateway.guard.rules import ALARMING, Effect, Rule, rules_of
 from gateway.guard.slow import SlowLane, TooManySlowedError
 from gateway.guard.store import (
+    MAX_STEP,
     NUMBER_MODULUS,
     Block,
     GuardStore,
@@ -42,6 +43,9 @@ UNTOLD_TIME = timedelta(milliseconds=1)
 """How long that holds once it could not be written."""
 MAX_NUMBER_DIGITS = 30
 """Longest name of a record that is read as a number."""
+LONG_NUMBER_DIGITS = 13
+"""Numbers so long may end in check digits, so that neighbours are further apart; of shorter ones
+a portal has so few that any two may be near each other."""
 IPV4_NETWORK, IPV6_NETWORK = 24, 48
 """Bits of an address that name its network."""
 
@@ -184,7 +188,9 @@ class Guard:
     def _observation(self, rules: Sequence[Rule], access: Access) -> Observation:
         requests, records, runs = [], [], []
         record = access.record
-        number = None if record is None else self._blinded(record, access.who)
+        digits = "" if record is None else _digits(record)
+        number = self._blinded(digits, access.who) if digits else None
+        near = MAX_STEP if len(digits) >= LONG_NUMBER_DIGITS else 1
         for rule in rules:
             key = _counted(rule, access)
             if rule.count == "requests":
@@ -193,7 +199,7 @@ class Guard:
                 member = self._names.hashed(record)
                 records.append(Records(key=key, member=member, span=rule.period, limit=rule.limit))
             elif rule.count == "sequence" and number is not None:
-                runs.append(Run(key=key, number=number, keep=rule.period))
+                runs.append(Run(key=key, number=number, near=near, keep=rule.period))
         watches_networks = any(rule.count == "new_network" for rule in rules)
         return Observation(
             identity=access.who,
@@ -270,11 +276,8 @@ class Guard:
             if session.identity.national_id == identity:
                 self._sessions.end(session.key, EndReason.GUARD, now=now)
 
-    def _blinded(self, record: str, who: str) -> int | None:
+    def _blinded(self, digits: str, who: str) -> int:
         """Return a record's number plus a secret one, which leaves differences as they are."""
-        digits = "".join(c for c in normalised(record) if c.isascii() and c.isdecimal())
-        if not 0 < len(digits) <= MAX_NUMBER_DIGITS:
-            return None
         blinding = self._keys().current.records.blinding(who)
         return (int(digits) + blinding) % NUMBER_MODULUS
 
@@ -287,6 +290,12 @@ def network_of(address: str) -> str:
         return address
     bits = IPV4_NETWORK if ip.version == 4 else IPV6_NETWORK
     return str(ipaddress.ip_network((ip, bits), strict=False))
+
+
+def _digits(record: str) -> str:
+    """Return the digits of a record's name, none where they are no number to follow."""
+    digits = "".join(c for c in normalised(record) if c.isascii() and c.isdecimal())
+    return digits if len(digits) <= MAX_NUMBER_DIGITS else ""
 
 
 def _counted(rule: Rule, access: Access) -> str:

@@ -7,6 +7,7 @@ from gateway.database import from_micros, to_micros
 from gateway.errors import StoreUnavailableError
 from gateway.guard.store import (
     MAX_NETWORKS,
+    MAX_NUMBERS,
     MAX_STEP,
     NETWORK_TIME,
     NUMBER_MODULUS,
@@ -41,6 +42,14 @@ local function keep(name, life)
     redis.call('PEXPIRE', OWN, life, 'GT')
 end
 
+local function forget(numbers, times, near, gone)
+    for _, text in ipairs(gone) do
+        redis.call('ZREM', numbers, text)
+        redis.call('ZREM', times, text)
+        redis.call('SREM', near, text)
+    end
+end
+
 local identity, now = value(), tonumber(value())
 local requests, records, runs = {{}}, {{}}, {{}}
 for index = 1, tonumber(value()) do
@@ -57,18 +66,39 @@ for index = 1, tonumber(value()) do
     records[index] = redis.call('ZCARD', name)
 end
 for index = 1, tonumber(value()) do
-    local name, number, life = key(), tonumber(value()), value()
+    local name, numbers, times, near = key(), key(), key(), key()
+    local number, apart, span, life = tonumber(value()), value(), value(), value()
     local last, length = unpack(redis.call('HMGET', name, 'number', 'length'))
-    runs[index] = 1
+    local reached = 1
     if last then
         local up, down = (number - last) % {NUMBER_MODULUS}, (last - number) % {NUMBER_MODULUS}
         local step = math.min(up, down)
         if step <= {MAX_STEP} then
-            runs[index] = length + (step > 0 and 1 or 0)
+            reached = length + (step > 0 and 1 or 0)
         end
     end
-    redis.call('HSET', name, 'number', string.format('%.0f', number), 'length', runs[index])
+    local text = string.format('%.0f', number)
+    redis.call('HSET', name, 'number', text, 'length', reached)
     keep(name, life)
+    forget(numbers, times, near,
+        redis.call('ZRANGEBYSCORE', times, '-inf', string.format('%.0f', now - span)))
+    if not redis.call('ZSCORE', numbers, text) then
+        local from = string.format('%.0f', number - apart)
+        local to = string.format('%.0f', number + apart)
+        if redis.call('ZCOUNT', numbers, from, to) > 0 then
+            redis.call('SADD', near, text)
+            keep(near, life)
+        end
+        redis.call('ZADD', numbers, text, text)
+    end
+    redis.call('ZADD', times, now, text)
+    keep(numbers, life)
+    keep(times, life)
+    forget(numbers, times, near, redis.call('ZRANGE', times, 0, -{MAX_NUMBERS} - 1))
+    runs[index] = reached
+    if redis.call('SISMEMBER', near, text) == 1 then
+        runs[index] = math.max(reached, redis.call('SCARD', near) + 1)
+    end
 end
 local is_new, network, life = 0, value(), value()
 if network ~= '' then
@@ -133,8 +163,10 @@ class RedisGuardStore:
             values += [records.span // _MICROSECOND, records.span // _MILLISECOND]
         values.append(len(observation.runs))
         for run in observation.runs:
-            keys.append(self._key(identity, f"run:{run.key}"))
-            values += [run.number, run.keep // _MILLISECOND]
+            for kind in ("run", "numbers", "times", "neighbours"):
+                keys.append(self._key(identity, f"{kind}:{run.key}"))
+            values += [run.number, run.near]
+            values += [run.keep // _MICROSECOND, run.keep // _MILLISECOND]
         values += [observation.network or "", NETWORK_TIME // _MILLISECOND]
         values.append(NETWORK_TIME // _MICROSECOND)
         reply = self._server.run(_OBSERVE, keys, values)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from gateway.database import Database, Schema, from_micros, to_micros
 from gateway.guard.store import (
     MAX_NETWORKS,
+    MAX_NUMBERS,
     MAX_STEP,
     NETWORK_TIME,
     NUMBER_MODULUS,
@@ -21,7 +22,7 @@ from gateway.guard.store import (
 DATABASE_FILE = "guard.db"
 """Name of the database in ``state_dir``."""
 SCHEMA = Schema(
-    version=1,
+    version=2,
     statements=(
         """CREATE TABLE requests (
             identity TEXT NOT NULL,
@@ -52,6 +53,17 @@ SCHEMA = Schema(
             PRIMARY KEY (identity, key)
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX runs_by_end ON runs (ends_at)",
+        """CREATE TABLE numbers (
+            identity TEXT NOT NULL,
+            key TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            is_neighbour INTEGER NOT NULL,
+            seen_at INTEGER NOT NULL,
+            ends_at INTEGER NOT NULL,
+            PRIMARY KEY (identity, key, number)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX numbers_by_time ON numbers (identity, key, seen_at)",
+        "CREATE INDEX numbers_by_end ON numbers (ends_at)",
         """CREATE TABLE networks (
             identity TEXT NOT NULL,
             network TEXT NOT NULL,
@@ -75,7 +87,7 @@ SCHEMA = Schema(
     ),
 )
 
-_PASSING = ("requests", "records", "runs", "networks", "said")
+_PASSING = ("requests", "records", "runs", "numbers", "networks", "said")
 _ASKED = "card asked for"
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -98,7 +110,13 @@ class SQLiteGuardStore:
             records = tuple(
                 _count_records(connection, identity, each, moment) for each in observation.records
             )
-            runs = tuple(_follow(connection, identity, each, moment) for each in observation.runs)
+            runs = tuple(
+                max(
+                    _follow(connection, identity, each, moment),
+                    _count_neighbours(connection, identity, each, moment),
+                )
+                for each in observation.runs
+            )
             network = observation.network
             is_new = network is not None and _see(connection, identity, network, moment)
             blocked = connection.execute("SELECT 1 FROM blocks WHERE identity = ?", (identity,))
@@ -156,7 +174,7 @@ class SQLiteGuardStore:
 
     def clear(self, identity: str) -> bool:
         with self._database.transaction() as connection:
-            for table in ("requests", "records", "runs", "said"):
+            for table in ("requests", "records", "runs", "numbers", "said"):
                 connection.execute(f"DELETE FROM {table} WHERE identity = ?", (identity,))  # noqa: S608
             gone = connection.execute("DELETE FROM blocks WHERE identity = ?", (identity,))
             return gone.rowcount > 0
@@ -213,6 +231,35 @@ def _follow(connection: sqlite3.Connection, identity: str, what: Run, now: int) 
         (identity, what.key, what.number, length, now + what.keep // _MICROSECOND),
     )
     return length
+
+
+def _count_neighbours(connection: sqlite3.Connection, identity: str, what: Run, now: int) -> int:
+    """Return how many numbers came as neighbours of one seen before, and one; 1 for another.
+
+    Sequences that are asked for in turns are found by it, which no single run is.
+    """
+    whose = (identity, what.key)
+    ends_at = now + what.keep // _MICROSECOND
+    (is_neighbour,) = connection.execute(
+        "INSERT INTO numbers (identity, key, number, is_neighbour, seen_at, ends_at)"
+        " VALUES (?1, ?2, ?3, EXISTS (SELECT 1 FROM numbers WHERE identity = ?1 AND key = ?2"
+        "  AND number BETWEEN ?3 - ?4 AND ?3 + ?4), ?5, ?6)"
+        " ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, ends_at = excluded.ends_at"
+        " RETURNING is_neighbour",
+        (*whose, what.number, what.near, now, ends_at),
+    ).fetchone()
+    connection.execute(
+        "DELETE FROM numbers WHERE identity = ? AND key = ? AND number IN"
+        " (SELECT number FROM numbers WHERE identity = ? AND key = ?"
+        "  ORDER BY seen_at DESC LIMIT -1 OFFSET ?)",
+        (*whose, *whose, MAX_NUMBERS),
+    )
+    if not is_neighbour:
+        return 1
+    (count,) = connection.execute(
+        "SELECT count(*) FROM numbers WHERE identity = ? AND key = ? AND is_neighbour", whose
+    ).fetchone()
+    return int(count) + 1
 
 
 def _see(connection: sqlite3.Connection, identity: str, network: str, now: int) -> bool:

@@ -8,6 +8,8 @@ from typing import Protocol
 MAX_STEP = 200
 """Numbers that are at most so far apart are consecutive: two digits at the end of a social security
 number follow from the others."""
+MAX_NUMBERS = 1000
+"""Numbers remembered of one run; the ones not seen for longest go."""
 MAX_NETWORKS = 50
 """Networks remembered of one identity; the ones not seen for longest go."""
 NETWORK_TIME = timedelta(days=90)
@@ -44,6 +46,8 @@ class Run:
     key: str
     number: int
     """Below ``NUMBER_MODULUS``."""
+    near: int
+    """How far apart numbers are neighbours, whatever was asked for between them."""
     keep: timedelta
 
 
@@ -65,7 +69,8 @@ class Observed:
     requests: tuple[int, ...]
     records: tuple[int, ...]
     runs: tuple[int, ...]
-    """How many consecutive numbers there were, this one included."""
+    """How many consecutive numbers there were, this one included: one after another, or as
+    neighbours of others in the time for which numbers are kept."""
     is_new_network: bool
     """Whether the identity has been seen, but never from this network."""
     is_blocked: bool

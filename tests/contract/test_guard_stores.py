@@ -64,8 +64,8 @@ def records(
     return store.observe(observation, now=MOMENT + after).records
 
 
-def run(store: GuardStore, number: int, after: timedelta = timedelta()) -> int:
-    wanted = Run(key="all", number=number % NUMBER_MODULUS, keep=HOUR)
+def run(store: GuardStore, number: int, after: timedelta = timedelta(), near: int = 1) -> int:
+    wanted = Run(key="all", number=number % NUMBER_MODULUS, near=near, keep=HOUR)
     return store.observe(Observation(identity=WHO, runs=(wanted,)), now=MOMENT + after).runs[0]
 
 
@@ -114,8 +114,43 @@ def test_consecutive_numbers_make_a_run(
     assert lengths == [1, 2, 3, 4, 5]
 
 
-def test_another_number_begins_anew_and_the_same_one_does_not_count(store: GuardStore) -> None:
-    assert [run(store, n) for n in (5000, 5001, 5001, 5002, 9000, 9001)] == [1, 2, 2, 3, 1, 2]
+def test_another_number_is_no_part_of_it_and_the_same_one_does_not_count(store: GuardStore) -> None:
+    assert [run(store, n) for n in (5000, 5001, 5001, 5002, 9000, 9001)] == [1, 2, 2, 3, 1, 4]
+
+
+def test_sequences_in_turns_are_counted_together(stores: tuple[GuardStore, ...]) -> None:
+    one, other = stores
+    lengths = []
+    for step in range(5):
+        lengths += [run(one, 10_000 + step), run(other, 50_000 + step), run(one, 90_000 - step)]
+    assert lengths == [1, 1, 1, *range(2, 14)]
+
+
+def test_numbers_in_any_order_are_neighbours(store: GuardStore) -> None:
+    shuffled = [7000, 7004, 7002, 7001, 7003, 7001]
+    # Neighbours are those that meet a number seen before, each once.
+    assert [run(store, n * 300, near=300) for n in shuffled][-1] == 3
+
+
+def test_neighbours_are_forgotten_and_what_is_seen_again_is_kept(store: GuardStore) -> None:
+    for number in (5, 90_000, 6, 70_000):
+        run(store, number)
+    assert run(store, 7, HOUR / 2) == 3
+    assert run(store, 6, HOUR / 2) == 3
+    assert run(store, 8, HOUR + MINUTE) == 4
+    assert run(store, 900_000, 2 * HOUR) == 1
+
+
+def test_numbers_that_are_remembered_are_bounded(
+    store: GuardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(store, RedisGuardStore):
+        pytest.skip("its script has the number in it")
+    monkeypatch.setattr("gateway.guard.sqlite.MAX_NUMBERS", 3)
+    for place in range(5):
+        run(store, place * 10_000, place * MINUTE)
+    assert run(store, 1, 6 * MINUTE) == 1
+    assert run(store, 40_001, 7 * MINUTE) == 2
 
 
 def test_a_network_is_new_to_who_was_seen_elsewhere(store: GuardStore) -> None:

@@ -171,6 +171,24 @@ def test_who_walks_through_numbers_is_stopped(watch: Watchman, names: list[str])
 
 
 @pytest.mark.parametrize("watch", [SEQUENCE], indirect=True)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["100", "9000", "101", "9001", "102", "9002"],
+        ["100", "9000", "101", "9500", "102", "9900", "103"],
+        ["185017500000101", "285017500000195", "185017500000298", "285017500000292",
+         "185017500000396", "285017500000389"],
+        ["100", "5000", "9000", "101", "100", "9001", "5001"],
+    ],
+    ids=["two in turns", "hidden among others", "with their keys", "repeated between"],
+)  # fmt: skip
+def test_who_walks_through_numbers_in_turns_is_stopped(watch: Watchman, names: list[str]) -> None:
+    asked = [watch.ask(f"/rights/{n}") for n in names]
+    assert asked[-1] == Refusal.ENDED
+    assert asked[:4] == [None] * 4
+
+
+@pytest.mark.parametrize("watch", [SEQUENCE], indirect=True)
 def test_numbers_of_patients_are_no_walk(watch: Watchman) -> None:
     names = [
         "1850175000001",
