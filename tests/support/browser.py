@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
@@ -157,10 +157,17 @@ class Browser:
         """Take the one step to which a redirect leads."""
         return self._navigate("GET", page.location, _site(page.url, page.location), None)
 
-    def submit(self, address: str, *, cross_site: bool = False) -> Page:
-        """Send a form without fields, from a page of the portal or of another site."""
+    def submit(
+        self, address: str, *, cross_site: bool = False, form: Mapping[str, str] | None = None
+    ) -> Page:
+        """Send a form, without fields where none are named, from a page of the portal or of
+        another site."""
         site = "cross-site" if cross_site else "same-origin"
-        return self._navigate("POST", urljoin(self.origin, address), site, {"Origin": "null"})
+        fields, body = {"Origin": "null"}, None
+        if form is not None:
+            fields["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urlencode(form).encode("ascii")
+        return self._navigate("POST", urljoin(self.origin, address), site, fields, body)
 
     def fetch(self, address: str) -> Page:
         """Ask as a script of the portal's own page does."""
@@ -186,7 +193,12 @@ class Browser:
         return self._navigate("GET", address, "cross-site", {"Sec-Fetch-User": "?1"})
 
     def _navigate(
-        self, method: str, address: str, site: str, more: Mapping[str, str] | None
+        self,
+        method: str,
+        address: str,
+        site: str,
+        more: Mapping[str, str] | None,
+        body: bytes | None = None,
     ) -> Page:
         fields = {
             "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
@@ -195,9 +207,11 @@ class Browser:
             "Sec-Fetch-Dest": "document",
             **(more or {}),
         }
-        return self._send(method, address, fields)
+        return self._send(method, address, fields, body)
 
-    def _send(self, method: str, address: str, fields: Mapping[str, str]) -> Page:
+    def _send(
+        self, method: str, address: str, fields: Mapping[str, str], body: bytes | None = None
+    ) -> Page:
         sent = {"Accept-Language": f"{self.language},*;q=0.5", **fields}
         is_home = _site(self.origin, address) == "same-origin"
         # SameSite=Lax: another site's forms and scripts do not bring our cookies along.
@@ -205,7 +219,7 @@ class Browser:
         if is_home and self.cookies and not is_lax:
             pairs = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
             sent["Cookie"] = "; ".join(filter(None, (sent.get("Cookie"), pairs)))
-        page = exchange(method, address, sent, tls=self._tls)
+        page = exchange(method, address, sent, body, tls=self._tls)
         if is_home:
             for line in page.all("Set-Cookie"):
                 self._keep_cookie(line)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
@@ -22,6 +23,8 @@ from tests.support.gateway_fakes import (
     Browser,
     FakedGateway,
     ended_fields,
+    make_gateway,
+    make_settings,
 )
 from tests.unit.gateway.web.test_agent_begin import begin
 
@@ -346,6 +349,17 @@ def test_refusals_are_recorded(browser: Browser) -> None:
     submit(browser, ANSWER, code="A" * 43, answer="yes")
     reasons = [event["reason"] for event in browser.gateway.audit.named("login_refused")]
     assert reasons == ["code_invalid", "code_invalid"]
+
+
+def test_pages_and_answers_count_as_logins(tmp_path: Path) -> None:
+    kinds = ("claim", "token", "lease", "identity")
+    rate = {f"{kind}_per_minute": 100 for kind in kinds} | {"login_per_minute": 3}
+    browser = make_gateway(tmp_path, make_settings(tmp_path, rate=rate)).browser()
+    assert browser.open(START).status_code == 200
+    assert submit(browser, START, code="A" * 43).status_code == 403
+    assert submit(browser, ANSWER, code="A" * 43, answer="yes").status_code == 403
+    for path in (START, ANSWER):
+        assert submit(browser, path, code="A" * 43).status_code == 429
 
 
 def test_names_are_escaped(gateway: FakedGateway, browser: Browser) -> None:
