@@ -85,6 +85,25 @@ def test_a_reload_turns_the_protocol_on_and_off_for_new_connections(
                     assert b"200 OK" not in wire.rest()
 
 
+def test_each_browser_behind_the_proxy_is_counted_for_itself(tmp_path: Path) -> None:
+    port = free_port()
+    more = "[rate]\nlogin_per_minute = 1"
+    file = write_settings(tmp_path, upstream="http://127.0.0.1:9", port=port, more=more)
+    change(file, "[listen]\n", PROXIED)
+    with served_gateway(file, port) as served:
+
+        def status(source: str, *fields: str) -> int:
+            with Wire.open(served.address) as wire:
+                page = raw_request("/_cps/login", *fields, host=f"localhost:{port}")
+                wire.send(text_header(source) + page)
+                return wire.response().status
+
+        # A few times, since a minute may end between two.
+        lies = (f"X-Forwarded-For: 198.51.100.{number}" for number in range(5))
+        assert 429 in {status(BROWSER, lie) for lie in lies}
+        assert status("192.0.2.8") == 200
+
+
 @pytest.fixture(params=["embedded", "nginx"])
 def two(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[ServedGateway, int]]:
     """Serve two portals, at `localhost` and at `127.0.0.1`, behind a proxy."""
