@@ -42,10 +42,13 @@ def run_render(options: argparse.Namespace) -> int:
     :raises ConfigurationError: for settings or arguments that the proxy cannot follow.
     """
     proxy: str = options.proxy
-    settings = Portals.load(options.config).choose(None, file=options.config)
+    portals = Portals.load(options.config)
+    if portals.are_several:
+        reason = "render is for one portal; several are behind an engine of ours"
+        raise ConfigurationError(str(options.config), "portals", reason)
     folder: Path = options.output.absolute()
     front = front_of(
-        settings, proxy, certificate=options.certificate, key=options.key, file=options.config
+        portals.common, proxy, certificate=options.certificate, key=options.key, file=options.config
     )
     files = files_for(proxy, front, folder)
     try:

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.errors import ConfigurationError
 from gateway.operator.render_command import add_render_command, run_render
-from tests.support.settings_files import MINIMAL, settings_folder, with_line, write
+from tests.support.settings_files import MINIMAL, SEVERAL, settings_folder, with_line, write
 
 EXTERNAL = 'engine = "external"'
 
@@ -82,6 +82,14 @@ def test_files_for_tls_that_do_not_fit_are_refused(
 def test_another_engine_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match='is to be "external"'):
         rendered(folder, "caddy", settings=MINIMAL)
+
+
+@pytest.mark.parametrize("engine", ["embedded", "nginx", "external"])
+def test_several_portals_are_refused(folder: Path, engine: str) -> None:
+    settings = with_line("edge", f'engine = "{engine}"', SEVERAL)
+    with pytest.raises(ConfigurationError, match=r"run a gateway for each|for one portal"):
+        rendered(folder, "caddy", settings=settings)
+    assert list((folder / "out").iterdir()) == []
 
 
 def test_an_unknown_proxy_is_refused(folder: Path) -> None:

@@ -12,14 +12,24 @@ from tests.support.nginx import behind, nginx_program, site
 from tests.support.relay import relay_settings
 
 
-def rehearsed(folder: Path) -> None:
+def rehearsed(folder: Path, origin: str | None = None) -> None:
     chosen = relay_settings(folder, upstream="http://127.0.0.1:9")
+    if origin is not None:
+        portal = chosen.portal.model_copy(update={"origin": origin})
+        chosen = chosen.model_copy(update={"portal": portal})
     asyncio.run(rehearse(nginx_program(), site(folder, behind(chosen, folder))))
 
 
 def test_what_is_generated_holds_and_leaves_nothing(tmp_path: Path) -> None:
     rehearsed(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[::1]:8443", "http://127.0.0.1:8443", "https://a-b.portal.example:444"]
+)
+def test_a_portal_is_reached_by_any_kind_of_name(tmp_path: Path, origin: str) -> None:
+    rehearsed(tmp_path, origin)
 
 
 @pytest.mark.parametrize(
