@@ -23,7 +23,14 @@ def environment_with(folder: Path) -> Mapping[str, str]:
 
 
 def all_processes(folder: Path) -> CollectorRegistry:
-    """Return a registry that adds up what every process counted in *folder*, at each look."""
+    """Return a registry that adds up what every process counted in *folder*, at each look.
+
+    What only living processes have, such as lines that wait, is forgotten of those that died.
+    """
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            path.unlink(missing_ok=True)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     return registry

@@ -91,8 +91,8 @@ class Metrics:
             "cps_journal_waiting",
             "Lines that wait for the disk.",
             registry=self.registry,
-            # The process that writes the journal is one; of those before it nothing waits.
-            multiprocess_mode="mostrecent",
+            # Of a process that died nothing waits any more.
+            multiprocess_mode="livesum",
         )
         self._waiting, self._waiting_lock = 0, Lock()
         self._verdicts = Counter(

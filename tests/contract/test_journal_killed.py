@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.journal.ring import load_or_create
+from gateway.clock import system_clock
+from gateway.journal.ring import begin_change, finish_change, load_or_create
 from tests.support.chains import ChainPlace
 
 ROUNDS = 6
@@ -44,6 +45,26 @@ def test_what_was_acknowledged_is_there_and_the_chain_is_whole(tmp_path: Path) -
     assert set(acknowledged) - written == set()
     # What was lost, if anything, nobody was told of: at most what was under way.
     assert len(written) >= len(acknowledged)
+
+
+def test_a_key_that_changes_while_processes_are_killed_leaves_a_whole_chain(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    place = ChainPlace(tmp_path / "chain", ring=load_or_create(file), now=system_clock())
+    acknowledged: list[str] = []
+    for _ in range(ROUNDS):
+        processes = [start(tmp_path) for _ in range(PROCESSES)]
+        for process in processes:
+            assert process.stdout is not None
+            acknowledged.append(process.stdout.readline().decode().strip())
+        place.ring = begin_change(file, system_clock())
+        acknowledged += kill_in_the_middle(processes)
+        place.chain().hand_over()
+        place.ring = finish_change(file)
+        assert place.faults() == []
+    written = {str(name).removeprefix("p:") for name in place.values("record")}
+    assert set(acknowledged) - written == set()
+    assert place.values("event").count("key_changed") == ROUNDS
+    assert "damaged" not in place.values("event")
 
 
 def test_a_disk_that_is_full_leaves_a_whole_chain(tmp_path: Path) -> None:

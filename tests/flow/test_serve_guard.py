@@ -109,5 +109,13 @@ def test_all_processes_count_together_and_what_they_wrote_is_whole(
     assert capsys.readouterr().out.splitlines()[-1].startswith(f"{LIMIT - 1} records in ")
     assert [event["effect"] for event in gateway.audit() if event["event"] == "guard"] == ["block"]
 
+    # Every process goes on with another key, and what was written before is still found.
+    assert gateway.run("audit", "rotate-key") == 0
     assert gateway.run("guard", "clear", "--identity", PERSON.national_id) == 0
     assert gateway.ask("/rights/7", gateway.log_in()) == 200
+    assert gateway.run("audit", "verify") == 0
+    capsys.readouterr()
+    assert gateway.run("audit", "who", "--record", "7") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 cards; 0 requests refused"
+    assert gateway.run("audit", "who", "--record", given[0]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 cards; ")

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from gateway.clock import system_clock
 from gateway.journal.access import Access, AccessJournal, RecordNames
-from gateway.journal.ring import load_or_create
-from tests.support.chains import ChainPlace
+from gateway.journal.chain import Chain, ChainLimits
+from gateway.journal.ring import RingFile
+from tests.support.chains import NAME
 
 WRITERS = 8
 """Requests under way at a time."""
@@ -39,11 +41,17 @@ async def write_on(journal: AccessJournal, name: str) -> None:
 
 async def main(folder: Path) -> None:
     """Write with several requests at a time into small files."""
-    place = ChainPlace(folder / "chain", ring=load_or_create(folder / "key"), file_bytes=20_000)
-    place.now = system_clock()
+    keys = RingFile(folder / "key").current
+    chain = Chain(
+        folder / "chain",
+        NAME,
+        keys=keys,
+        clock=system_clock,
+        limits=ChainLimits(file_bytes=20_000, retention=timedelta(days=365)),
+    )
     journal = AccessJournal(
-        place.chain(),
-        RecordNames(place.keys, "plain"),
+        chain,
+        RecordNames(keys, "plain"),
         system_clock,
         refuses=True,
         on_failure=lambda _: None,

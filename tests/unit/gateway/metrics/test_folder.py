@@ -20,6 +20,38 @@ def test_what_several_processes_count_is_added_up(tmp_path: Path) -> None:
     assert registry.get_sample_value("cps_logins_total", {"result": "accepted"}) == 2
 
 
+WAIT = """
+import sys
+from gateway.metrics.model import Metrics
+metrics = Metrics()
+metrics.journal_waits()
+metrics.journal_done(written=True)
+metrics.journal_waits()
+print("waits", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_waits_in_a_process_is_forgotten_with_it(tmp_path: Path) -> None:
+    def waiting() -> float | None:
+        return all_processes(tmp_path).get_sample_value("cps_journal_waiting")
+
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT],
+        cwd=ROOT,
+        env=environment_with(tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert waiting() == 1
+        process.kill()
+    assert waiting() is None
+    written = {"result": "written"}
+    assert all_processes(tmp_path).get_sample_value("cps_journal_lines_total", written) == 1
+
+
 def test_numbers_begin_anew_with_the_gateway(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     new_folder(folder)
