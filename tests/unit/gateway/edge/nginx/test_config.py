@@ -178,6 +178,15 @@ def test_nginx_accepts_several_portals(
     accepted(tmp_path, several(tmp_path, "one", "a-b", "two", tls=tls, **edge))
 
 
+def test_all_servers_of_an_address_take_the_same_kind_of_connection(tmp_path: Path) -> None:
+    files = write_server_files(tmp_path, "one.example")
+    chosen = several(tmp_path, "one", "two", tls=(files.certificate, files.key))
+    text = accepted(tmp_path, replace(chosen, proxies=("10.0.0.1",)))
+    listens = re.findall(r"(?m)^ *listen (.*);$", text)
+    assert len(listens) == 3
+    assert set(listens) == {f"{chosen.listen[0]} ssl http2 proxy_protocol"}
+
+
 def test_nginx_accepts_as_many_portals_as_there_may_be(tmp_path: Path) -> None:
     names = [f"portal-with-a-long-name-{number:02}" for number in range(MAX_PORTALS)]
     accepted(tmp_path, several(tmp_path, *names, verdict_cache_seconds=2))
