@@ -40,8 +40,8 @@ class ServerLimits:
     """A connection that has not sent a whole request by then is closed."""
     connections: int = 256
     """Open at the same time; a further one takes the place of the oldest that has not asked for
-    anything, and where each one has, is closed at once. A hundred may be accepted at once, and there
-    is room for more than twice that: a flood must not push out a browser that has only just come."""
+    anything, and where each one has, is closed at once. A hundred may be accepted at a time, and
+    there is room for more than twice that: a flood must not push out a browser that just came."""
     line_bytes: int = 2048
     """Method, target and version together."""
     field_bytes: int = 8190
