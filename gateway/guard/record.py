@@ -37,29 +37,43 @@ def kind_of_body(content_types: Sequence[str]) -> BodyKind:
 
     :param content_types: every Content-Type of the request; some portals take a body without one
         for a form's.
-    :raises AmbiguousRecordError: for more than one, and for a charset in which fields could be
-        read otherwise.
+    :raises AmbiguousRecordError: for more than one, for one that portals read in different ways,
+        since some look for a word anywhere in it, and for a charset in which fields could be read
+        otherwise.
     """
     if len(content_types) > 1:
         raise AmbiguousRecordError("more than one Content-Type")
     value = content_types[0].strip().lower() if content_types else ""
-    kind = _END_OF_TYPE.split(value, maxsplit=1)[0]
-    if any(charset not in ("utf-8", "utf8") for charset in _CHARSET.findall(value)) and (
-        kind in ("", _FORM) or kind.endswith(_JSON)
+    kind = _kind_by_beginning(value)
+    may_be_json, may_be_form = "json" in value, _names_form(value)
+    if (may_be_json and kind is not BodyKind.JSON) or (
+        may_be_form and kind not in (BodyKind.FORM, BodyKind.MULTIPART)
     ):
+        raise AmbiguousRecordError("a Content-Type that may be read as another")
+    charsets = _CHARSET.findall(value)
+    if kind is not BodyKind.OTHER and any(each not in ("utf-8", "utf8") for each in charsets):
         raise AmbiguousRecordError("body in another charset than UTF-8")
+    return kind
+
+
+def is_form(content_types: Sequence[str]) -> bool:
+    """Return whether some portal may take a body for a form's."""
+    values = [value.strip().lower() for value in content_types] or [""]
+    return any(_names_form(value) or _kind_by_beginning(value) is BodyKind.FORM for value in values)
+
+
+def _names_form(value: str) -> bool:
+    return any(word in value for word in ("urlencoded", "form-data", "multipart"))
+
+
+def _kind_by_beginning(value: str) -> BodyKind:
+    """Return what a Content-Type in small letters says before its parameters."""
+    kind = _END_OF_TYPE.split(value, maxsplit=1)[0]
     if kind in ("", _FORM):
         return BodyKind.FORM
     if kind.startswith("multipart/"):
         return BodyKind.MULTIPART
     return BodyKind.JSON if kind.endswith(_JSON) else BodyKind.OTHER
-
-
-def is_form(content_types: Sequence[str]) -> bool:
-    """Return whether some portal may take a body for a form's."""
-    values = content_types or ("",)
-    kinds = [_END_OF_TYPE.split(value.strip().lower(), maxsplit=1)[0] for value in values]
-    return any(kind in ("", _FORM) or kind.startswith("multipart/") for kind in kinds)
 
 
 def has_field(text: str, name: str) -> bool:

@@ -41,8 +41,22 @@ def test_a_body_is_what_portals_take_it_for(content_types: tuple[str, ...], kind
         ("application/json", "application/x-www-form-urlencoded"),
         ("application/x-www-form-urlencoded; charset=utf-16",),
         ('application/json; charset="utf-7"',),
+        ("text/plain; a=/json",),
+        ("application/x-www-form-urlencoded; a=/json",),
+        ("application/json; a=multipart/form-data",),
+        ("text/json",),
+        ('application/x-www-form-urlencoded"',),
     ],
-    ids=["two", "form in another charset", "JSON in another charset"],
+    ids=[
+        "two",
+        "form in another charset",
+        "JSON in another charset",
+        "JSON in the parameters",
+        "a form that names JSON",
+        "JSON that names a form",
+        "another JSON",
+        "a form with a quote",
+    ],
 )
 def test_types_with_two_readings(content_types: tuple[str, ...]) -> None:
     with pytest.raises(AmbiguousRecordError):
