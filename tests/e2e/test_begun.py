@@ -73,7 +73,8 @@ def test_where_no_page_reaches_the_agent_the_login_begins_there(demo: Demo, tmp_
             expect(tab.locator("button[value=no]")).to_be_focused()
             tab.locator("button[value=yes]").click()
             require_portal(tab, demo)
-            expect(page.get_by_text(text("login_page.used", "fr"))).to_be_visible()
+            used = page.get_by_text(text("login_page.used", "fr"))
+            expect(used).to_be_visible(timeout=STEP_MILLISECONDS)
         # The program that watched the card has ended, and the session with it.
         tab.goto(f"{demo.origin}/")
         expect(tab.locator("#ended")).to_have_text(text("login_page.ended_agent_ended", "fr"))

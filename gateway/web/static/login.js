@@ -22,6 +22,8 @@
   const ends = performance.now() + 1000 * Number(login.dataset.seconds);
   let clicked = null;
   let shown = "new";
+  // Another login took this browser over, such as one that began in the agent: it may yet end well.
+  let overtaken = false;
 
   function show(state) {
     if (state === shown) return;
@@ -61,6 +63,7 @@
       cache: "no-store", redirect: "error", headers: { Accept: "application/json" },
     });
     const said = await answer.json();
+    overtaken = said.error === "browser_mismatch";
     if (!answer.ok) return ENDED[said.error] ?? null;
     if (said.state === "failed") {
       explain(said);
@@ -85,7 +88,8 @@
     }
     if (performance.now() > ends + CODE_MS && state !== "used") state = "expired";
     if (state !== null) show(shownFor(state));
-    if (!FINAL.has(state)) setTimeout(poll, POLL_MS);
+    const mayChange = overtaken && performance.now() < ends;
+    if (!FINAL.has(state) || mayChange) setTimeout(poll, POLL_MS);
   }
 
   // The tab that the agent sends back offers this one to go on in its place; see arrived.js. The
