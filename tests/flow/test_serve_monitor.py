@@ -2,17 +2,20 @@
 
 import http.client
 import json
+import shutil
 import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from gateway.clock import system_clock
 from gateway.database import Database
 from gateway.operator.health_command import run_health
 from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import SessionSettings
-from tests.support.relay import PERSON, Wire, new_agent_key, raw_request
+from tests.support.relay import PERSON, RawServer, Wire, echo, new_agent_key, raw_request
 from tests.support.serving import free_port, served_gateway, write_settings
 
 
@@ -84,3 +87,34 @@ def test_lists_that_are_over_make_it_not_ready(tmp_path: Path) -> None:
         assert status == 503
         assert "no revocation list in force for" in body
         assert run_health(settings) == 1
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin") is None, reason="nginx is not installed"
+)
+def test_behind_nginx_verdicts_sensitive_routes_and_lines_are_counted(tmp_path: Path) -> None:
+    port, watched = free_port(), free_port()
+    more = (
+        f'[monitor]\nport = {watched}\n[edge]\nengine = "nginx"\n'
+        '[[guard.routes]]\nname = "rights"\npath = "/rights/{record}"\n'
+    )
+    with RawServer(echo).on_port() as upstream:
+        settings = write_settings(tmp_path, upstream=upstream, port=port, more=more)
+        with served_gateway(settings, port) as served:
+            cookie = _log_in(tmp_path)
+            for target in ("/x", "/rights/7"):
+                with Wire.open(served.address) as wire:
+                    wire.send(raw_request(target, cookie=cookie, host=f"localhost:{port}"))
+                    assert wire.response().status == 200
+            wanted = {
+                'cps_verdicts_total{result="let_in"} 1.0',
+                'cps_sensitive_requests_total{effect="none"} 1.0',
+                'cps_journal_lines_total{result="written"} 1.0',
+                "cps_journal_waiting 0.0",
+                "cps_guard_record_share_count 1.0",
+                "cps_guard_blocked 0.0",
+            }
+            deadline = time.monotonic() + 20
+            while missing := wanted - set(ask(watched, "/metrics")[1].splitlines()):
+                assert time.monotonic() < deadline, missing
+                time.sleep(0.1)
