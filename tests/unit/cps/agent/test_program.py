@@ -21,7 +21,7 @@ from cps.agent.file import pin_from_file
 from cps.agent.gateway_client import GatewayClient
 from cps.agent.pin_entry import PINEntry, Wanted
 from cps.agent.policy import Policy
-from cps.agent.program import allowed_portals, card_opener
+from cps.agent.program import allowed_portals, card_opener, run_agent
 from cps.agent.settings import AfterSignature, AgentSettings
 from cps.agent.signin import SignIn
 from cps.authtoken.catalogue import text
@@ -396,3 +396,31 @@ def test_a_login_that_fails_ends_the_program_with_its_reason(
     assert done.returncode == 1
     assert text("agent.not_offered", "fr", origin=gateway.origin) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("lock_ends", [True, False], ids=["end", "portal"])
+def test_what_the_administrator_says_of_a_locked_screen_reaches_the_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_ends: bool
+) -> None:
+    class ReachedError(Exception):
+        pass
+
+    def presence(**given: object) -> None:
+        assert given["lock_ends"] is lock_ends
+        raise ReachedError
+
+    card, pin = tmp_path / "card.json", tmp_path / "pin"
+    cards.image().write(card)
+    pin.touch(mode=0o600)
+    pin.write_text(PIN)
+    monkeypatch.setattr(Policy, "load", lambda *_, **__: Policy(lock_ends=lock_ends))
+    monkeypatch.setattr("cps.agent.program.Presence", presence)
+    with pytest.raises(ReachedError):
+        run_agent(
+            portals=["https://portal.example"],
+            development=False,
+            pin_file=pin,
+            pin_descriptor=None,
+            virtual_card=card,
+            port=0,
+        )
