@@ -137,6 +137,7 @@ class SharedCounters(_MinuteCounters):
         """
         digest, minute = self._memory.digest(key), self._minute()
         with self._memory.turn() as memory:
+            self._forget_later(memory, minute)
             subjects = self._subjects(memory, minute)
             at, count, is_new = self._find(memory, digest, minute)
             if is_new and subjects >= MAX_SUBJECTS:
@@ -173,7 +174,7 @@ class SharedCounters(_MinuteCounters):
         """Forget every counter of this minute and return 1, or 0 where there was none."""
         with self._memory.turn() as memory:
             subjects = self._subjects(memory, self._minute())
-            memory[self._table : self._table + _TABLE_BYTES] = bytes(_TABLE_BYTES)
+            self._wipe(memory)
         return min(subjects, 1)
 
     def clear(self, key: str) -> None:
@@ -183,6 +184,18 @@ class SharedCounters(_MinuteCounters):
             at, _, is_new = self._find(memory, digest, minute)
             if not is_new:
                 _PLACE.pack_into(memory, at, digest, minute, 0)
+
+    def _forget_later(self, memory: mmap.mmap, minute: int) -> None:
+        """Forget what was counted in a later minute, where the clock was set back.
+
+        When that minute came again its places would be taken and not counted, until none is free.
+        """
+        _, its_minute, _ = _PLACE.unpack_from(memory, self._table)
+        if its_minute > minute:
+            self._wipe(memory)
+
+    def _wipe(self, memory: mmap.mmap) -> None:
+        memory[self._table : self._table + _TABLE_BYTES] = bytes(_TABLE_BYTES)
 
     def _subjects(self, memory: mmap.mmap, minute: int) -> int:
         subjects, its_minute, _ = _PLACE.unpack_from(memory, self._table)

@@ -98,6 +98,22 @@ def test_every_subject_keeps_its_count_where_the_table_is_full(clock: FakeClock)
     assert counters.incr("one more", 60) == 1
 
 
+def test_a_clock_set_back_in_a_flood_leaves_a_free_place(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "MAX_SUBJECTS", 6)
+    monkeypatch.setattr(rates, "_PLACES", 8)
+    counters = CountingMemory(["login"]).counters("login", clock)
+    before, again = [f"a{n}" for n in range(6)], [f"b{n}" for n in range(6)]
+    assert [counters.incr(name, 60) for name in before] == [1] * 6
+    clock.advance(-WINDOW_SECONDS)
+    assert counters.incr("meanwhile", 60) == 1
+    clock.advance(WINDOW_SECONDS)
+    # Who looks for a place where none is free does so for ever, and keeps all others out.
+    assert [counters.incr(name, 60) for name in again] == [1] * 6
+    assert [counters.incr(name, 60) for name in ("c", "d")] == [1, 2]
+
+
 def test_addresses_that_meet_are_not_known_outside(clock: FakeClock) -> None:
     one, other = CountingMemory(["login"]), CountingMemory(["login"])
     assert one.digest("192.0.2.1") == one.digest("192.0.2.1") != other.digest("192.0.2.1")
