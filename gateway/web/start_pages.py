@@ -48,6 +48,8 @@ def start_pages(parts: Parts) -> Blueprint:
     @pages.post("")
     def offer() -> Response:
         """Tie the login to this browser, by a new cookie, and ask whether to go on."""
+        # The portal's pages are of the same origin: no script of theirs answers for the person.
+        require_navigation()
         require_own_page(portal.origin)
         code = read_form(CODE_FIELDS, max_bytes=MAX_FORM_BYTES)["code"]
         cookie = secrets.token_bytes(COOKIE_BYTES)
@@ -78,6 +80,7 @@ def start_pages(parts: Parts) -> Blueprint:
     @pages.post("/answer")
     def answer() -> Response:
         """Open the session, or leave it, as the person in front of this browser says."""
+        require_navigation()
         require_own_page(portal.origin)
         said = read_form(ANSWER_FIELDS, max_bytes=MAX_FORM_BYTES)
         if said["answer"] not in (YES, NO):

@@ -42,6 +42,8 @@ FOREIGN_FORMS = [
     pytest.param({**OWN_FORM, "Sec-Fetch-Site": "same-site"}, id="a neighbour's site"),
     pytest.param({**OWN_FORM, "Sec-Fetch-Site": "none"}, id="no page"),
     pytest.param({**OWN_FORM, "Origin": "https://evil.example"}, id="another origin"),
+    pytest.param({**OWN_FORM, "Sec-Fetch-Dest": "empty"}, id="a script of the portal's"),
+    pytest.param({**OWN_FORM, "Sec-Fetch-Dest": "iframe"}, id="a frame in the portal's page"),
     pytest.param({"X-CPS-Client": CLIENT}, id="neither header"),
     pytest.param({"Origin": "https://evil.example", "X-CPS-Client": CLIENT}, id="old browser"),
 ]
