@@ -43,9 +43,7 @@ def replace(path: Path, content: bytes) -> None:
 
     :raises ValueError: where the file belongs to another user.
     """
-    if path.stat().st_uid != os.geteuid():
-        # The new file would be ours, and the gateway could not read it.
-        raise ValueError("belongs to another user; run this as the gateway's user")
+    _require_own(path)
     draft = _write_draft(path, content)
     try:
         draft.replace(path)
@@ -57,7 +55,12 @@ def replace(path: Path, content: bytes) -> None:
 
 @contextmanager
 def changing(path: Path) -> Iterator[None]:
-    """Let one process at a time change *path*; the lock ends with the process, however it ends."""
+    """Let one process at a time change *path*; the lock ends with the process, however it ends.
+
+    :raises ValueError: where the file belongs to another user.
+    """
+    # Before there is a lock of ours, which the gateway's user could not open.
+    _require_own(path)
     # A file of its own: the one with the keys is replaced.
     lock = path.with_name(f"{path.name}.lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -77,6 +80,12 @@ def mapped_errors(path: Path) -> Iterator[None]:
         raise ConfigurationError(str(path), "(file)", f"no access: {exc.strerror}") from exc
     except ValueError as exc:
         raise ConfigurationError(str(path), "(file)", str(exc)) from exc
+
+
+def _require_own(path: Path) -> None:
+    if path.stat().st_uid != os.geteuid():
+        # The new file would be ours, and the gateway could not read it.
+        raise ValueError("belongs to another user; run this as the gateway's user")
 
 
 def _write_draft(path: Path, content: bytes) -> Path:

@@ -54,6 +54,15 @@ def test_the_file_of_another_user_is_not_replaced(path: Path, mocker: MockerFixt
     assert path.read_bytes() == b"first"
 
 
+def test_another_user_leaves_no_lock_that_keeps_the_owner_out(
+    path: Path, mocker: MockerFixture
+) -> None:
+    mocker.patch("os.geteuid", return_value=path.stat().st_uid + 1)
+    with pytest.raises(ValueError, match="belongs to another user"), changing(path):
+        pytest.fail("it is being changed")
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_a_file_open_to_others_or_too_large_is_not_read(path: Path) -> None:
     with pytest.raises(ValueError, match="larger than 4 bytes"):
         read_closed(path, max_bytes=4)
