@@ -27,7 +27,8 @@ class BegunLogins:
     :param handover: gives the way on to the browser that comes for it.
     :param own_address: of the agent's server, such as ``http://127.0.0.1:24951``.
     :param language: ``fr`` or ``en``.
-    :param browse: opens an address in the default browser; may block.
+    :param browse: opens an address in the default browser; may block; ``False`` says that there
+        is none.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class BegunLogins:
             tell(self._reason(news, origin))
             return False
         address = f"{self._own_address}{self._handover.keep(news.redirect)}"
-        await asyncio.to_thread(self._browse, address)
+        if await asyncio.to_thread(self._browse, address) is False:
+            tell(words("agent", "no_browser", self._language))
+            return False
         return True
 
     def _begin_now(self, origin: str, tell: Tell) -> None:

@@ -132,6 +132,21 @@ def test_a_failure_is_told_and_opens_no_browser(desk: Desk, failure: Exception, 
     assert not desk.handover.waits()
 
 
+def test_without_a_browser_the_person_is_told(desk: Desk) -> None:
+    async def run() -> bool:
+        logins = BegunLogins(
+            workflow=Workflow(desk.done, WorkflowLimits()),
+            handover=desk.handover,
+            own_address=OWN,
+            language="fr",
+            browse=lambda address: False,
+        )
+        return await logins.begin(PORTAL, desk.told.append)
+
+    assert not asyncio.run(run())
+    assert desk.titles() == [title("agent", "no_browser")]
+
+
 def test_cancelling_what_one_began_never_pauses_the_agent(desk: Desk) -> None:
     def cancelled(request: LoginRequest, progress: Progress) -> CompletedSignIn:
         raise PINCancelledError("no")
