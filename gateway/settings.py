@@ -156,6 +156,8 @@ class LoginSettings(_Table):
     """How long a page to return to is kept, seconds, 60 to 86400, default 3600 (1 h)."""
     challenges: Annotated[int, Field(ge=100, le=1_000_000)] = 100_000
     """Login attempts that are kept, rows, 100 to 1000000, default 100000; the oldest go."""
+    processes: Annotated[int, Field(ge=1, le=16)] | None = None
+    """Processes that answer logins, 1 to 16; default one for each two cores, 4 at most."""
 
 
 class SessionSettings(_Table):

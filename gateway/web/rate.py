@@ -4,6 +4,7 @@ import ipaddress
 import math
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 from flask import Flask, request
@@ -16,7 +17,7 @@ from gateway.identity import VerifiedIdentity
 from gateway.login.challenge import Challenge
 from gateway.rates import CountingMemory, MakeCounters
 from gateway.settings import RateSettings
-from gateway.web.inbound import client_address
+from gateway.web.inbound import KNOWN_ADDRESSES, client_address
 from gateway.web.parts import Audit, Verifier
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -134,6 +135,7 @@ def limit_rates(app: Flask, rates: Rates) -> None:
             rates.require_address(kind, client_address())
 
 
+@lru_cache(maxsize=KNOWN_ADDRESSES)
 def network_of(address: str | None) -> str:
     """Return what is counted together with *address*: itself, or its IPv6 network.
 

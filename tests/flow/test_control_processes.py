@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import system_clock
-from gateway.serve.control import PROCESSES
 from gateway.session.cookie import LOGIN_COOKIE, SESSION_COOKIE
 from tests.support.quick_login import CLAIM, PAGE, TOKEN, QuickLogin
 from tests.support.serving import (
@@ -25,6 +24,7 @@ from tests.support.serving import (
     write_settings,
 )
 
+PROCESSES = 2
 LIMIT = 25
 ASKED = 4 * LIMIT
 LOGINS = 12
@@ -51,7 +51,7 @@ def port() -> int:
 
 @pytest.fixture
 def gateway(tmp_path: Path, port: int) -> Iterator[ServedGateway]:
-    more = f"[rate]\nlogin_per_minute = {LIMIT}\n"
+    more = f"[login]\nprocesses = {PROCESSES}\n[rate]\nlogin_per_minute = {LIMIT}\n"
     file = write_settings(tmp_path, upstream="http://127.0.0.1:9", port=port, more=more)
     with served_gateway(file, port) as served:
         yield served

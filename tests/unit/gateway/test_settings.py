@@ -96,6 +96,7 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             targets = 200
             target_seconds = 600
             challenges = 300
+            processes = 3
             [session]
             idle_seconds = 600
             absolute_seconds = 1200
