@@ -22,6 +22,7 @@ MAX_OPEN_FILES = 1_000
 MAX_SESSIONS = 10_000
 """Most sessions whose files are remembered; the verdicts of a forgotten one end by themselves."""
 _NO_VERSION = bytes(8)
+_TAKEN = "taken"
 
 _log = logging.getLogger("gateway.edge")
 
@@ -81,10 +82,15 @@ class VerdictCache:
 
 
 def _take_away(file: Path) -> None:
+    # By a name of its own: nginx may write the next verdict at this moment, and open that one.
+    taken = file.with_name(_TAKEN)
     try:
         with suppress(FileNotFoundError):
-            _spoil(file)
-            file.unlink()
+            file.rename(taken)
+            try:
+                _spoil(taken)
+            finally:
+                taken.unlink()
     except OSError as exc:
         # It ends by itself within seconds, so nothing else has to stop for it.
         _log.error("a verdict of nginx cannot be removed: %s", exc.strerror)

@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_a_verdict_that_nginx_has_open_is_spoilt(tmp_path: Path) -> None:
             assert opened.read() == bytes(8) + b"until when, and the answer"
 
     with_cache(tmp_path, act)
+
+
+def test_a_verdict_that_nginx_writes_meanwhile_is_not_lost_sight_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file_of(tmp_path)
+    written = os.write
+
+    def write_while_nginx_does(opened: int, content: bytes) -> int:
+        late = tmp_path / "late"
+        late.touch()
+        late.replace(file)
+        return written(opened, content)
+
+    async def act(cache: VerdictCache) -> None:
+        cache.remember(b"a", "portal", COOKIE)
+        cache.remove(b"a")
+
+    monkeypatch.setattr(os, "write", write_while_nginx_does)
+    with_cache(tmp_path, act)
+    # The next look spoils and removes it: unlinked unspoilt, nginx would go on reading it.
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_what_another_put_in_a_verdicts_place_is_not_written_to(
