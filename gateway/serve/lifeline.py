@@ -38,8 +38,10 @@ class Lifeline:
         return bytes(order)
 
     def say_ready(self) -> None:
-        """Tell the supervisor that this process answers requests."""
-        self._socket.sendall(READY)
+        """Tell the supervisor that this process answers requests; never waits for it to listen."""
+        # It listens once. A worker that takes another's place says it again, to nobody.
+        with suppress(BlockingIOError):
+            self._socket.send(READY, socket.MSG_DONTWAIT)
 
     def follow(self) -> None:
         """From now on end this process group when the supervisor is gone."""

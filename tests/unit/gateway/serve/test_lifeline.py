@@ -19,6 +19,24 @@ def test_the_supervisor_hears_that_the_child_is_ready() -> None:
         tie._socket.close()
 
 
+def test_what_is_said_again_and_again_to_nobody_is_not_waited_with() -> None:
+    """A worker that is killed is replaced, however often, and each new one says it."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        tie = Lifeline(os.dup(theirs.fileno()))
+
+        def say() -> None:
+            for _ in range(1000):
+                tie.say_ready()
+
+        speaker = threading.Thread(target=say, daemon=True)
+        speaker.start()
+        speaker.join(5)
+        assert not speaker.is_alive()
+        assert ours.recv(len(READY)) == READY
+        tie._socket.close()
+
+
 def test_the_child_gets_its_order_whole() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
