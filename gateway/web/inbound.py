@@ -160,9 +160,11 @@ def _address(value: str) -> str | None:
     if len(value) > _MAX_ADDRESS:
         return None
     try:
-        return str(ipaddress.ip_address(value))
+        address = ipaddress.ip_address(value)
     except ValueError:
         return None
+    # nginx passes on what a PROXY header says, which may name an IPv4 browser in the form of IPv6.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def login_cookie(parts: Parts) -> bytes | None:

@@ -10,6 +10,7 @@ from tests.support.gateway_fakes import FakedGateway, claim_body
     [
         pytest.param("192.0.2.7", "192.0.2.7", id="IPv4"),
         pytest.param("2001:DB8::1", "2001:db8::1", id="IPv6"),
+        pytest.param("::ffff:192.0.2.7", "192.0.2.7", id="IPv4 in the form of IPv6"),
         pytest.param("", None, id="none"),
         pytest.param("192.0.2.7, 198.51.100.1", None, id="a list"),
         pytest.param("somebody", None, id="no address"),
