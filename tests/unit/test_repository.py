@@ -39,7 +39,6 @@ WITHOUT_MIRROR: Mapping[str, str] = {
     "gateway/guard/store.py": PROTOCOL,
     "gateway/login/challenge.py": PROTOCOL,
     "gateway/serve/child.py": PROCESS,
-    "gateway/serve/control.py": PROCESS,
     "gateway/serve/edge.py": PROCESS,
     "gateway/serve/monitor.py": "a process: tests/flow/test_serve_monitor.py runs it",
     "gateway/serve/places.py": VALUES,
