@@ -111,15 +111,21 @@ class Logind:
     def _subscribe(self) -> None:
         # The first call also starts a logind that is started on demand.
         self._own_session()
-        (owner,) = self._call(message_bus.GetNameOwner(_NAME))
-        ours = MatchRule(type="signal", sender=_NAME, path_namespace=_MANAGER_PATH)
         change = MatchRule(type="signal", sender=_BUS, member="NameOwnerChanged")
         change.add_arg_condition(0, _NAME)
+        self._listen_for(change, change)
+        # Only now, so that no other owner can follow this one unseen.
+        (owner,) = self._call(message_bus.GetNameOwner(_NAME))
         # Any program may send us a signal of any name: only who sent it tells it from logind's.
-        self._connection.filter(MatchRule(type="signal", sender=owner), queue=self._signals)
-        self._connection.filter(change, queue=self._signals)
-        for rule in (ours, change):
-            self._call(message_bus.AddMatch(rule))
+        self._listen_for(
+            MatchRule(type="signal", sender=_NAME, path_namespace=_MANAGER_PATH),
+            MatchRule(type="signal", sender=owner),
+        )
+
+    def _listen_for(self, asked_for: MatchRule, taken: MatchRule) -> None:
+        """Have the bus send signals, and keep those of them that are to be taken."""
+        self._connection.filter(taken, queue=self._signals)
+        self._call(message_bus.AddMatch(asked_for))
 
     def _meaning(self, signal: Message) -> DesktopEvent | None:
         fields = signal.header.fields

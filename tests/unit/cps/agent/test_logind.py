@@ -4,12 +4,12 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from jeepney import new_signal
+from jeepney import HeaderFields, Message, new_signal
 
 from cps.agent.logind import DesktopEvent, Logind, LogindError, LogindLimits, LogindWatch
 from tests.support.logind import (
@@ -232,3 +232,30 @@ def test_what_stays_away_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureF
         time.sleep(0.1)
     assert caplog.text.count("no bus") == 1
     assert "logind" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_logind_that_starts_anew_while_it_is_looked_for_is_heard(
+    bus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus is asked who logind is, and at this moment logind is updated."""
+    doubles = [LogindDouble(bus)]
+    call = Logind._call
+
+    def call_and_update(logind: Logind, message: Message) -> Iterable[object]:
+        answer = call(logind, message)
+        if message.header.fields[HeaderFields.member] == "GetNameOwner" and len(doubles) == 1:
+            doubles[0].close()
+            doubles.append(LogindDouble(bus))
+        return answer
+
+    monkeypatch.setattr(Logind, "_call", call_and_update)
+    heard = Heard()
+    with closing(LogindWatch(heard, bus=bus, limits=LIMITS)):
+        await_(lambda: len(doubles) == 2)
+
+        def is_heard() -> bool:
+            doubles[1].want_lock()
+            return "locks" in heard.events
+
+        await_(is_heard)
+    doubles[1].close()
