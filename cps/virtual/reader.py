@@ -11,9 +11,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from cps.errors import NoServiceError, TransportError
 from cps.simulator.card import Card
@@ -21,7 +22,9 @@ from cps.simulator.vpcd import VPCDReader
 
 READER_NAME = "Virtual PCD"
 LOCK_SECONDS = 90.0
-SERVICE_SECONDS = 10.0
+SERVICE_SECONDS = 5.0
+SERVICE_TRIES = 6
+STOP_SECONDS = 10.0
 CARD_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
@@ -126,19 +129,32 @@ def _service(log: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         raise ReaderUnavailableError("pcscd does not run, and only root can start it")
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the system's own program
-            [program, "--foreground"], stdout=output, stderr=output
-        )
+        # Its port is one that the system also gives to outgoing connections: where one has it just
+        # then, pcscd goes on without the reader, and another start finds the port free again.
+        for tries_left in reversed(range(SERVICE_TRIES)):
+            with _started(program, output) as process:
+                with suppress(TimeoutError):
+                    _await("pcscd", SERVICE_SECONDS, lambda: _reader_name() or process.poll())
+                if tries_left and _reader_name() is None:
+                    continue
+                yield
+                return
+
+
+@contextmanager
+def _started(program: str, output: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(  # noqa: S603 - the system's own program
+        [program, "--foreground"], stdout=output, stderr=output
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            _await("pcscd", SERVICE_SECONDS, lambda: _reader_name() or process.poll() is not None)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(SERVICE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _service_runs() -> bool:

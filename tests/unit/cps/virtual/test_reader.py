@@ -105,6 +105,50 @@ def test_a_service_that_is_not_installed_is_not_started(
     assert reason(tmp_path) == "pcscd is not installed"
 
 
+class _LateService(Service):
+    """Without a reader until it was started often enough, as where another has its port."""
+
+    def __init__(self, starts: Path, *, needed: int) -> None:
+        super().__init__()
+        self._starts, self._needed = starts, needed
+
+    def readers(self) -> Sequence[ReaderState]:
+        count = len(self._starts.read_text().splitlines()) if self._starts.exists() else 0
+        if not count:
+            raise NoServiceError("PC/SC is not running")
+        return [state("Virtual PCD 00 00")] if count >= self._needed else []
+
+
+def _start_pcscd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, needed: int) -> Path:
+    starts, program = tmp_path / "starts", tmp_path / "pcscd"
+    program.write_text(f"#!/bin/sh\necho x >> {starts}\nexec sleep 60\n")
+    program.chmod(0o700)
+    offered(monkeypatch, _LateService(starts, needed=needed))
+    monkeypatch.setattr(shutil, "which", lambda name, path: str(program))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(reader, "SERVICE_SECONDS", 0.3)
+    monkeypatch.setattr(reader, "POLL_SECONDS", 0.01)
+    return starts
+
+
+def test_a_service_whose_port_was_taken_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = _start_pcscd(tmp_path, monkeypatch, needed=2)
+
+    with virtual_reader(tmp_path / "log") as found:
+        assert found.name == "Virtual PCD 00 00"
+    assert starts.read_text() == "x\nx\n"
+
+
+def test_a_service_is_not_started_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = _start_pcscd(tmp_path, monkeypatch, needed=99)
+    monkeypatch.setattr(reader, "SERVICE_TRIES", 2)
+
+    assert "has no reader" in reason(tmp_path)
+    assert starts.read_text() == "x\nx\n"
+
+
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[None]:
     with (tmp_path / "cps-virtual-reader.lock").open("ab") as lock:
