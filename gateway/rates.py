@@ -135,8 +135,10 @@ class SharedCounters(_MinuteCounters):
 
         :raises StoreUnavailableError: where another process keeps the memory locked.
         """
-        digest, minute = self._memory.digest(key), self._minute()
+        digest = self._memory.digest(key)
         with self._memory.turn() as memory:
+            # Asked for in turn, so that no process is in an earlier minute than the one before it.
+            minute = self._minute()
             self._forget_later(memory, minute)
             subjects = self._subjects(memory, minute)
             at, count, is_new = self._find(memory, digest, minute)
