@@ -57,6 +57,7 @@ TRIERS = 4
 PAUSE = 0.02
 QUIET_SECONDS = 1.0
 PASSWORD = "the password of this test's store"
+TRIED_PER_MINUTE = 6000
 NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 HAPROXY = """
 global
@@ -297,6 +298,13 @@ engine = "redis"
 redis_url = "rediss://{node.here}:{redis_port}"
 redis_password_file = "redis-password"
 redis_tls_ca = "{files.certificate}"
+
+# All that is tried here comes from one address and of one doctor.
+[rate]
+login_per_minute = {TRIED_PER_MINUTE}
+claim_per_minute = {TRIED_PER_MINUTE}
+token_per_minute = {TRIED_PER_MINUTE}
+identity_per_minute = {TRIED_PER_MINUTE}
 """,
     )
     text = file.read_text(encoding="utf-8")
