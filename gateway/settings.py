@@ -46,6 +46,7 @@ from gateway.settings_operation import (
 )
 from gateway.settings_presence import PresenceSettings, presence_contradictions
 from gateway.settings_revocation import Moment, RevocationSettings
+from gateway.settings_tracing import TracingSettings
 
 MAX_RUNTIME_DIR_BYTES = 90
 """Longest folder for sockets: a Unix socket's whole path has at most 107 bytes on Linux."""
@@ -244,6 +245,7 @@ class Settings(_Table):
     journal: JournalSettings = JournalSettings()
     audit: AuditSettings = AuditSettings()
     monitor: MonitorSettings = MonitorSettings()
+    tracing: TracingSettings = TracingSettings()
     notify: NotifySettings = NotifySettings()
 
     @classmethod

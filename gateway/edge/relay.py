@@ -57,6 +57,7 @@ from gateway.metrics.model import Metrics
 from gateway.session.cookie import SESSION_COOKIE, cookie_hash, read_cookie
 from gateway.session.model import Session, SessionStore
 from gateway.settings import Settings
+from gateway.tracing import TRACE_FIELDS, Tracing
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """What may be asked of the portal; no TRACE, which would show a page our header fields."""
@@ -89,6 +90,7 @@ def create_relay(
     watch: Watch | None = None,
     kind: type["Relay"] | None = None,
     counts: Metrics | None = None,
+    tracing: Tracing | None = None,
 ) -> "Relay":
     """Return the relay of a portal; needs a running event loop, on which it then works.
 
@@ -100,6 +102,7 @@ def create_relay(
     :param watch: what watches the sensitive routes, ``None`` where there are none.
     :param kind: a relay that does more; default: the plain one.
     :param counts: where requests to the portal are counted; default: nowhere.
+    :param tracing: what traces them, closed with the relay; default: nothing does.
     """
     return (kind or Relay)(
         settings=settings,
@@ -111,6 +114,7 @@ def create_relay(
         peer_of=peer_of,
         watch=watch,
         counts=counts,
+        tracing=tracing,
     )
 
 
@@ -129,8 +133,10 @@ class Relay:
         peer_of: PeerOf,
         watch: Watch | None = None,
         counts: Metrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._counts = counts
+        self._tracing = tracing
         self._peer_of = peer_of
         self._watch = watch
         self._limits = settings.limits
@@ -164,6 +170,8 @@ class Relay:
         await self._control_plane.close()
         if self._watch is not None:
             await asyncio.to_thread(self._watch.close)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer *request*, whatever it is.
@@ -318,10 +326,10 @@ class Relay:
         watched: Watched | None = None,
     ) -> web.StreamResponse:
         if self._counts is None:
-            return await self._ask_portal(request, target, session, watched)
+            return await self._ask_traced(request, target, session, watched)
         with self._counts.portal_request() as counted:
             try:
-                response = await self._ask_portal(request, target, session, watched)
+                response = await self._ask_traced(request, target, session, watched)
             except UpstreamError as exc:
                 timed_out = exc.reason == ErrorCode.UPSTREAM_TIMEOUT
                 counted.result = "timeout" if timed_out else "unavailable"
@@ -329,12 +337,34 @@ class Relay:
             counted.result = f"{response.status // 100}xx"
             return response
 
+    async def _ask_traced(
+        self,
+        request: web.BaseRequest,
+        target: Target,
+        session: Session,
+        watched: Watched | None,
+    ) -> web.StreamResponse:
+        if self._tracing is None:
+            return await self._ask_portal(request, target, session, watched)
+        traced = self._tracing.portal_request(request.method)
+        try:
+            response = await self._ask_portal(
+                request, target, session, watched, traceparent=traced.traceparent
+            )
+        except BaseException as exc:
+            traced.failed(exc)
+            raise
+        traced.passed_back(response.status)
+        return response
+
     async def _ask_portal(
         self,
         request: web.BaseRequest,
         target: Target,
         session: Session,
-        watched: Watched | None = None,
+        watched: Watched | None,
+        *,
+        traceparent: str | None = None,
     ) -> web.StreamResponse:
         fields = portal_fields(
             request.raw_headers,
@@ -344,6 +374,10 @@ class Relay:
             scheme=self._scheme,
             peer=self._peer_of(request),
         )
+        if traceparent is not None:
+            # Only where we trace, and then a browser's own trace is not believed.
+            fields = [each for each in fields if each[0].lower() not in TRACE_FIELDS]
+            fields.append(("traceparent", traceparent))
         if hdrs.UPGRADE in request.headers:
             return await pass_websocket(
                 request, self._portal, target.raw, fields, before=_before(watched)

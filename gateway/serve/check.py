@@ -21,6 +21,7 @@ from gateway.serve.places import Places, for_nginx
 from gateway.settings import Settings
 from gateway.settings_access import PeopleSettings
 from gateway.settings_portals import Portals
+from gateway.tracing import require_installed
 from gateway.trust.crl import RevocationLists
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.store import TrustStore
@@ -67,6 +68,8 @@ def _tried(portals: Portals, now: datetime) -> tuple[str, TrustStore]:
         store = TrustStore.load(settings.trust, settings.environment, now)
     with _noted(faults):
         ways_of(settings.notify, settings.portal)
+    with _noted(faults):
+        require_installed(settings.tracing.endpoint)
     with _noted(faults):
         engine = _engine(portals)
     if engine is None or store is None or faults:

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 from functools import partial
+from multiprocessing.util import Finalize
 
 from flask import Flask
 from granian.constants import HTTPModes, Interfaces
@@ -32,6 +33,7 @@ from gateway.serve.orders import read_order
 from gateway.serve.places import Places
 from gateway.settings import Settings
 from gateway.stores import open_stores
+from gateway.tracing import open_tracing
 from gateway.trust.crl import RevocationLists
 from gateway.trust.store import TrustStore
 from gateway.web.app import create_app
@@ -107,6 +109,10 @@ def build_app(
     notifier = Notifier(ways_of(settings.notify, settings.portal), metrics.notice)
     notifier.start()
     guard = stores.open_guard() if settings.guard.routes else None
+    tracing = open_tracing(settings.tracing.endpoint, "control plane")
+    if tracing is not None:
+        # granian's workers have no other hook for their end.
+        Finalize(None, tracing.close, exitpriority=0)
     return create_app(
         settings=settings,
         clock=clock,
@@ -124,6 +130,7 @@ def build_app(
         audit=open_audit(settings, clock, on_record=metrics.decision),
         make_counters=stores.make_counters or (counting or CountingMemory(COUNTED)).counters,
         counts=metrics,
+        tracing=tracing,
         tell_login=notifier.tell,
         guard=guard,
         signer=AssertionSigner.load_or_create(

@@ -28,6 +28,7 @@ from gateway.serve.process import STORE_SECONDS, run_process
 from gateway.serve.watch import open_watch
 from gateway.settings import Settings
 from gateway.stores import open_stores
+from gateway.tracing import Tracing, open_tracing
 
 _SPARE_DESCRIPTORS = 256
 
@@ -43,7 +44,8 @@ def _build(portals: Sequence[Settings]) -> Engine:
     # What all portals share, as one alone has it, stands in the folder of the first.
     common, metrics = portals[0], Metrics()
     places, engine = Places.of(common), common.edge.engine
-    relays = {each.portal.origin: _relay(each, metrics) for each in portals}
+    tracing = open_tracing(common.tracing.endpoint, "edge")
+    relays = {each.portal.origin: _relay(each, metrics, tracing) for each in portals}
     if engine == "external":
         return RelayBehindProxy(
             _answers(relays),
@@ -102,7 +104,7 @@ def _embedded(portals: Sequence[Settings], relays: Mapping[str, Relay]) -> Engin
     )
 
 
-def _relay(settings: Settings, metrics: Metrics) -> Relay:
+def _relay(settings: Settings, metrics: Metrics, tracing: Tracing | None) -> Relay:
     places, engine = Places.of(settings), settings.edge.engine
     stores = open_stores(settings, wait_seconds=STORE_SECONDS)
     return create_relay(
@@ -124,6 +126,7 @@ def _relay(settings: Settings, metrics: Metrics) -> Relay:
         peer_of=_peer_of(settings),
         kind=ForwardAuthRelay if engine == "external" else None,
         counts=metrics,
+        tracing=tracing,
     )
 
 

@@ -12,6 +12,7 @@ from gateway.notify.notice import LoginNotice
 from gateway.rates import MakeCounters
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
+from gateway.tracing import Tracing
 from gateway.web.admin import admin
 from gateway.web.agent_api import agent_api
 from gateway.web.diagnostics import diagnostics
@@ -25,6 +26,7 @@ from gateway.web.parts import Audit, Parts, Signer, Verifier
 from gateway.web.rate import RatedVerifier, Rates, limit_rates
 from gateway.web.session_pages import session_pages
 from gateway.web.start_pages import start_pages
+from gateway.web.trace import trace
 
 MAX_BODY_BYTES = 16_384
 """Largest body of any request whose view sets no limit of its own."""
@@ -41,6 +43,7 @@ def create_app(
     signer: Signer,
     make_counters: MakeCounters | None = None,
     counts: Counts | None = None,
+    tracing: Tracing | None = None,
     tell_login: Callable[[LoginNotice], None] | None = None,
     guard: GuardStore | None = None,
 ) -> Flask:
@@ -49,6 +52,7 @@ def create_app(
     :param clock: the one source of time of every view.
     :param make_counters: what rates are counted with; default: in this process alone.
     :param counts: where answers are counted; default: nowhere.
+    :param tracing: what traces requests; default: nothing does.
     :param tell_login: takes the notice of each login at once; default: nobody is told.
     :param guard: who is kept out; default: no route is sensitive, and nobody is.
     """
@@ -68,6 +72,8 @@ def create_app(
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     # One spelling of each path: a redirect for "//" would be built from the Host header.
     app.url_map.merge_slashes = False
+    if tracing is not None:
+        trace(app, tracing)
     if counts is not None:
         measure(app, counts)
     limit_rates(app, rates)

@@ -54,6 +54,7 @@ def answer_failures(app: Flask, parts: Parts) -> None:
     @app.errorhandler(Exception)
     def _answer(error: Exception) -> Response:
         failure = explain(error)
+        g.error_code = failure.code.value
         incident = new_incident()
         if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log_failure(error, failure, incident)

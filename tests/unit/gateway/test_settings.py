@@ -136,6 +136,8 @@ def test_every_setting_can_be_given(folder: Path) -> None:
             [monitor]
             address = "::1"
             port = 9464
+            [tracing]
+            endpoint = "http://127.0.0.1:4318/v1/traces"
             [notify]
             webhook_url = "https://hook.example/cps"
             webhook_secret_file = "redis.password"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import tracing
 from gateway.clock import system_clock
 from gateway.errors import ConfigurationError
 from gateway.serve.check import describe
@@ -120,3 +121,15 @@ def test_files_of_notices_that_cannot_be_used_stop(settings_file: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         describe(settings_file, system_clock())
     assert caught.value.key == "notify.webhook_secret_file"
+
+
+def test_traces_without_what_sends_them_stop(
+    settings_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with settings_file.open("a") as stream:
+        stream.write('[tracing]\nendpoint = "http://127.0.0.1:4318/v1/traces"\n')
+    describe(settings_file, system_clock())
+    monkeypatch.setattr(tracing, "_PACKAGES", ("opentelemetry_missing.sdk",))
+    with pytest.raises(ConfigurationError, match="pip install") as caught:
+        describe(settings_file, system_clock())
+    assert caught.value.key == "tracing.endpoint"
