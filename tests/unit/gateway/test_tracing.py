@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -15,9 +16,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from cps.authtoken.codes import ErrorCode
 from gateway import tracing as tracing_module
 from gateway.errors import ConfigurationError, UpstreamError
-from gateway.tracing import FLUSH_SECONDS, MAX_WAITING, Tracing, open_tracing, require_installed
+from gateway.tracing import (
+    EXPORT_SECONDS,
+    FLUSH_SECONDS,
+    MAX_WAITING,
+    Tracing,
+    open_tracing,
+    require_installed,
+)
 from tests.support.relay import RawServer
 
+LAST_THREADS = ("last spans", "OtelBatchSpanRecordProcessor")
 ENDPOINT = "http://127.0.0.1:9/v1/traces"
 
 
@@ -145,3 +154,8 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end() 
         assert time.monotonic() - started < FLUSH_SECONDS + 1
         tracing.close()
         tracing.portal_request("GET").passed_back(200)
+    # What it still logs belongs to this test, not to one that reads its own log.
+    for thread in threading.enumerate():
+        if thread.name in LAST_THREADS:
+            thread.join(10 * EXPORT_SECONDS)
+            assert not thread.is_alive()
