@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo demo-login test check pictures bench cover clean
+.PHONY: help demo demo-login test quick check pictures bench cover clean
 
 help: ## say what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ demo-login: $(VENV)/dev ## the same login in headless Chromium, step by step, wi
 
 test: $(VENV)/dev ## run every test, on a real reader service and a real browser
 	@$(BIN)/pytest
+
+quick: $(VENV)/dev ## run the unit tests that never took longer than 10 ms here: for every save
+	@$(BIN)/pytest -q tests/unit --quick
 
 check: $(VENV)/dev ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.support.pcsc import pcscd
+from tests.support.quick import Quick
 from tests.support.redis_servers import redis_server, shared_redis
 from tests.support.store_places import store_place
 
@@ -16,6 +17,14 @@ __all__ = ["pcscd", "redis_server", "shared_redis", "store_place"]
 # How long one example takes says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what always took long here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Quick(config))
 
 
 @pytest.fixture(autouse=True)
