@@ -1,18 +1,13 @@
 """Both engines to test, each whole and between raw sockets."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, cast
 from urllib.parse import urlsplit
-
-import uvloop
 
 from gateway.clock import Clock, system_clock
 from gateway.edge.book import SessionBook
@@ -28,6 +23,7 @@ from gateway.session.memory import MemorySessionStore
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.settings_edge import EdgeSettings
+from tests.support.loop_thread import loop_thread
 from tests.support.nginx import nginx_program
 from tests.support.proxies import ProxyName, for_proxy, running_proxy
 from tests.support.relay import (
@@ -122,10 +118,8 @@ def running_nginx_of(
     :param folder: of what they share; its path must be short.
     """
     nginx_program()
-    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
-    async def run() -> None:
-        stop = asyncio.Event()
+    async def run(until_stopped: Callable[[str], Awaitable[None]]) -> None:
         relays = {
             each.settings.portal.origin: create_relay(
                 settings=each.settings,
@@ -148,34 +142,15 @@ def running_nginx_of(
         for part in parts:
             await part.start()
         work = [asyncio.create_task(part.run()) for part in parts]
-        started.set_result((engine.address, asyncio.get_running_loop(), stop))
-        await stop.wait()
+        await until_stopped(engine.address)
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
         for part in reversed(parts):
             await part.stop()
 
-    def main() -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run())
-        except BaseException as exc:
-            if started.done():
-                raise
-            started.set_exception(exc)
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        address, loop, stop = started.result(START_SECONDS)
-        try:
-            yield address, partial(loop.call_soon_threadsafe, stop.set)
-        finally:
-            with suppress(RuntimeError):  # It was stopped already.
-                loop.call_soon_threadsafe(stop.set)
-    finally:
-        thread.join()
+    with loop_thread(run) as running:
+        yield running
 
 
 def _verdict_server(portal: Tried, clock: Clock, signer: Signer) -> VerdictServer:

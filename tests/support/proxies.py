@@ -5,10 +5,8 @@ import shutil
 import ssl
 import subprocess
 import sysconfig
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -16,7 +14,6 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 import pytest
-import uvloop
 
 from gateway.clock import system_clock
 from gateway.edge.book import SessionBook
@@ -33,6 +30,7 @@ from gateway.session.memory import MemorySessionStore
 from gateway.session.model import SessionStore
 from gateway.settings import Settings
 from gateway.settings_edge import EdgeSettings
+from tests.support.loop_thread import loop_thread
 from tests.support.relay import FakeSigner, RunningRelay, Wire, raw_request
 from tests.support.server_certificate import ServerFiles
 from tests.support.serving import free_port
@@ -203,10 +201,8 @@ def running_gateway(front: Front, control_socket: Path) -> Iterator[SessionStore
     """Run what the proxy asks until the block ends, and give the sessions that it knows."""
     settings = front.settings
     store = MemorySessionStore(settings.session)
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
-    async def run() -> None:
-        stop = asyncio.Event()
+    async def run(until_stopped: Callable[[SessionStore], Awaitable[None]]) -> None:
         book = SessionBook(store, system_clock, SessionLimits.of(settings.session))
         verdicts = Verdicts(book, FakeSigner(), system_clock, None)
         relay = create_relay(
@@ -231,33 +227,15 @@ def running_gateway(front: Front, control_socket: Path) -> Iterator[SessionStore
         for part in parts:
             await part.start()
         work = [asyncio.create_task(part.run()) for part in parts]
-        started.set_result((asyncio.get_running_loop(), stop))
-        await stop.wait()
+        await until_stopped(store)
         for task in work:
             task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
         for part in reversed(parts):
             await part.stop()
 
-    def main() -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run())
-        except BaseException as exc:
-            if started.done():
-                raise
-            started.set_exception(exc)
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        loop, stop = started.result(START_SECONDS)
-        try:
-            yield store
-        finally:
-            loop.call_soon_threadsafe(stop.set)
-    finally:
-        thread.join()
+    with loop_thread(run) as (known, _):
+        yield known
 
 
 @contextmanager

@@ -5,16 +5,13 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Self
 
-import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cps.authtoken.encoding import b64url_encode
@@ -28,6 +25,7 @@ from gateway.session.cookie import SESSION_COOKIE, cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import Session, SessionStore
 from gateway.settings import Settings
+from tests.support.loop_thread import loop_thread
 
 HOST = "portal.example"
 ORIGIN = f"https://{HOST}"
@@ -385,6 +383,26 @@ def raw_request(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
+async def run_engine(
+    engine: EmbeddedEngine, until_stopped: Callable[[str], Awaitable[None]]
+) -> None:
+    """Run *engine* in this loop until that function, which is given its address, returns."""
+    await engine.start()
+    work = asyncio.create_task(engine.run())
+    await until_stopped(engine.address)
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+    left = [connection.transport for connection in engine._protocols.connections]
+    await engine.stop()
+    # TLS waits half a minute for the farewell of a browser that hung up just now. A loop that
+    # is closed meanwhile warns, which is an error here, and then uvloop never ends.
+    for transport in left:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0.01)
+
+
 @contextmanager
 def running_relay(
     settings: Settings,
@@ -400,10 +418,8 @@ def running_relay(
     :param open_watch: makes what watches sensitive routes, in the event loop.
     """
     store = sessions or MemorySessionStore(settings.session)
-    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
-    async def run() -> None:
-        stop = asyncio.Event()
+    async def run(until_stopped: Callable[[str], Awaitable[None]]) -> None:
         relay = create_relay(
             settings=settings,
             clock=clock,
@@ -413,42 +429,10 @@ def running_relay(
             watch=open_watch(store),
         )
         engine = EmbeddedEngine(relay, listen=settings.listen, limits=settings.limits)
-        await engine.start()
-        work = asyncio.create_task(engine.run())
-        started.set_result((engine.address, asyncio.get_running_loop(), stop))
-        await stop.wait()
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
-        left = [connection.transport for connection in engine._protocols.connections]
-        await engine.stop()
-        # TLS waits half a minute for the farewell of a browser that hung up just now. A loop that
-        # is closed meanwhile warns, which is an error here, and then uvloop never ends.
-        for transport in left:
-            if transport is not None:
-                transport.abort()
-        await asyncio.sleep(0.01)
+        await run_engine(engine, until_stopped)
 
-    def main() -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run())
-        except BaseException as exc:
-            if started.done():
-                raise
-            started.set_exception(exc)
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        address, loop, stop = started.result(SOCKET_SECONDS)
-        try:
-            yield RunningRelay(address, store, partial(loop.call_soon_threadsafe, stop.set))
-        finally:
-            with suppress(RuntimeError):  # It was stopped already.
-                loop.call_soon_threadsafe(stop.set)
-    finally:
-        thread.join()
+    with loop_thread(run) as (address, stop):
+        yield RunningRelay(address, store, stop)
 
 
 def portal_and_relay(

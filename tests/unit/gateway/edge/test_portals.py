@@ -1,15 +1,11 @@
 """Requests for several portals on one port, over TLS, at the real engine."""
 
-import asyncio
 import ssl
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from gateway.clock import system_clock
 from gateway.edge.embedded import EmbeddedEngine
@@ -18,6 +14,7 @@ from gateway.edge.relay import create_relay
 from gateway.edge.tls import PortalCertificates
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
+from tests.support.loop_thread import loop_thread
 from tests.support.relay import (
     PERSON,
     FakeSigner,
@@ -28,6 +25,7 @@ from tests.support.relay import (
     new_agent_key,
     raw_request,
     relay_settings,
+    run_engine,
 )
 from tests.support.server_certificate import write_server_files
 
@@ -69,10 +67,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @contextmanager
 def running(folder: Path, upstreams: dict[str, str]) -> Iterator[Two]:
-    started: Future[tuple[str, bytes, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    cookie = b""
 
-    async def run() -> None:
-        relays, listens, cookie = {}, {}, b""
+    async def run(until_stopped: Callable[[str], Awaitable[None]]) -> None:
+        nonlocal cookie
+        relays, listens = {}, {}
         for name, upstream in upstreams.items():
             place = folder / name
             place.mkdir()
@@ -101,38 +100,10 @@ def running(folder: Path, upstreams: dict[str, str]) -> Iterator[Two]:
             limits=settings.limits,
             certificates=certificates,
         )
-        stop = asyncio.Event()
-        await engine.start()
-        work = asyncio.create_task(engine.run())
-        started.set_result((engine.address, cookie, asyncio.get_running_loop(), stop))
-        await stop.wait()
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
-        left = [connection.transport for connection in engine._protocols.connections]
-        await engine.stop()
-        for transport in left:
-            if transport is not None:
-                transport.abort()
-        await asyncio.sleep(0.01)
+        await run_engine(engine, until_stopped)
 
-    def main() -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run())
-        except BaseException as exc:
-            if started.done():
-                raise
-            started.set_exception(exc)
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        address, cookie, loop, stop = started.result(10)
+    with loop_thread(run) as (address, _):
         yield Two(address, cookie)
-        loop.call_soon_threadsafe(stop.set)
-    finally:
-        thread.join()
 
 
 @pytest.mark.parametrize(("name", "status"), [(NAMES[0], 200), (NAMES[1], 401)])
