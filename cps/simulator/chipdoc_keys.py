@@ -55,15 +55,18 @@ class ChipDocKeys:
     def manage_security_environment(self, command: Command) -> bytes:
         """Run MANAGE SECURITY ENVIRONMENT SET: for signing or for deciphering.
 
-        An algorithm that the card does not have is refused when it is to be used.
+        An algorithm that the card does not have is refused when it is to be used. A choice that is
+        refused ends the one before it: no host signs with a key it did not mean.
         """
         match command.p1, command.p2:
             case 0x81, 0xB6:
+                self._signing = None
                 algorithm, reference = _read_one(command.data, ALGORITHM_AND_KEY, 2)
                 if not reference & SIGNING_REFERENCE:
                     raise CommandRefusedError(SW.REFERENCED_DATA_NOT_FOUND)
                 self._signing = (self._find(reference & ~SIGNING_REFERENCE), algorithm)
             case 0x41, 0xB8:
+                self._deciphering = None
                 (reference,) = _read_one(command.data, KEY, 1)
                 self._deciphering = self._find(reference)
             case _:

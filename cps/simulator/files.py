@@ -97,7 +97,11 @@ class FileSystem:
         if end > len(content):
             raise CommandRefusedError(SW.NOT_ENOUGH_MEMORY)
         file.content = content[:offset] + command.data + content[end:]
-        self._image.commit()
+        try:
+            self._image.commit()
+        except OSError:
+            file.content = content
+            raise
         return b""
 
     def _find(self, command: Command) -> FileImage:

@@ -105,6 +105,7 @@ class CardImage:
         """
         lock = _lock(path)
         try:
+            _clear_drafts(path)
             image = cls.read(path)
         except BaseException:
             os.close(lock)
@@ -251,8 +252,19 @@ def _is_still_there(path: Path, descriptor: int) -> bool:
         return False
 
 
+def _clear_drafts(path: Path) -> None:
+    """Delete what killed processes left of commits: each draft has the PIN and the keys in it."""
+    for file in path.parent.iterdir():
+        if file.name.startswith(_draft_prefix(path)):
+            file.unlink(missing_ok=True)
+
+
+def _draft_prefix(path: Path) -> str:
+    return f".{path.name}."
+
+
 def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    draft = path.with_name(_draft_prefix(path) + secrets.token_hex(4))
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

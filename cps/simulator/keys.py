@@ -61,9 +61,13 @@ class KeyRing:
         self._digest = b""
 
     def manage_security_environment(self, command: Command) -> bytes:
-        """Run MANAGE SECURITY ENVIRONMENT SET; the order of the data objects is free."""
+        """Run MANAGE SECURITY ENVIRONMENT SET; the order of the data objects is free.
+
+        A choice that is refused ends the one before it: no host signs with a key it did not mean.
+        """
         if command.p1 != SET or command.p2 not in ALGORITHMS:
             raise CommandRefusedError(SW.INCORRECT_P1_P2)
+        self._templates.pop(command.p2, None)
         algorithm, reference = _read_template(command.data)
         if algorithm not in ALGORITHMS[command.p2]:
             raise CommandRefusedError(SW.WRONG_DATA)

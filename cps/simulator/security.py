@@ -74,13 +74,13 @@ class SecurityState:
     def prove(self, entry: ReferenceData, presented: bytes) -> None:
         """Take *presented* for a try, and refuse with what is left of the tries where it is wrong.
 
-        What was verified is not any more, whether this try is right or wrong.
+        What was verified is not any more, whether this try is right, wrong or one too many.
         """
-        require_usable(entry)
         self._verified.discard(entry.reference)
+        require_usable(entry)
         entry.tries_left -= 1
         self._image.commit()
-        if not hmac.compare_digest(presented.rstrip(PAD), entry.digits):
+        if not hmac.compare_digest(presented, _as_presented(entry, len(presented))):
             raise CommandRefusedError(0x63C0 | entry.tries_left)
         entry.tries_left = entry.tries_maximum
         if entry.uses_left is not None:
@@ -115,6 +115,13 @@ def require_usable(entry: ReferenceData) -> None:
     """Refuse with 6983 a PIN or PUK that may not be tried any more."""
     if entry.tries_left == 0 or entry.uses_left == 0:
         raise CommandRefusedError(SW.AUTHENTICATION_METHOD_BLOCKED)
+
+
+def _as_presented(entry: ReferenceData, length: int) -> bytes:
+    """Return the right digits as *length* bytes should be: bare, or padded to 8."""
+    if length == len(entry.digits):
+        return entry.digits
+    return entry.digits.ljust(PADDED_LENGTH, PAD)
 
 
 def new_value(entry: ReferenceData, data: bytes) -> bytes:

@@ -194,6 +194,28 @@ def test_a_command_of_another_form_is_refused_and_chooses_nothing(
     assert send(card, "01 2A 9E 9A 20" + "00" * 32 + "00") == "6985"
 
 
+@pytest.mark.parametrize("refused", ["83 01 99", "84 01 20", "83 01"])
+def test_a_refused_choice_of_a_key_to_decipher_ends_the_one_before_it(
+    card: SoftwareCard, refused: str
+) -> None:
+    send(card, SET_DECIPHER)
+    length = len(bytes.fromhex(refused))
+    assert send(card, f"01 22 41 B8 {length:02X} {refused}") in ("6A80", "6A88")
+
+    assert decipher(card, bytes(256)) == "6985"
+
+
+@pytest.mark.parametrize("refused", ["91 02 28 99", "91 02 28 10", "91 01 28"])
+def test_a_refused_choice_of_a_key_to_sign_ends_the_one_before_it(
+    card: SoftwareCard, refused: str
+) -> None:
+    send(card, "01 22 81 B6 04 91 02 28 90")
+    length = len(bytes.fromhex(refused))
+    assert send(card, f"01 22 81 B6 {length:02X} {refused}") in ("6A80", "6A88")
+
+    assert send(card, "01 2A 9E 9A 20" + "00" * 32 + "00") == "6985"
+
+
 def test_keys_are_found_from_their_folder_alone(card: SoftwareCard) -> None:
     send(card, "01 A4 00 0C 02 3F00")
 

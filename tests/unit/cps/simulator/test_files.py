@@ -1,5 +1,6 @@
 """SELECT, READ BINARY and UPDATE BINARY through the chip."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -283,3 +284,23 @@ def test_a_written_file_outlives_the_process(tmp_path: Path) -> None:
         assert send(card, "00 D6 00 00 02 ABCD") == "9000"
 
     assert CardImage.read(path).content(bytes.fromhex("3F000001D107"))[:2] == b"\xab\xcd"
+
+
+def test_what_could_not_be_stored_is_not_read_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "card.json"
+    cards.image().write(path)
+
+    def refuse(descriptor: int) -> None:
+        raise OSError("no room")
+
+    with CardImage.open(path) as opened:
+        card = cards.powered_card(opened)
+        send(card, VERIFY)
+        send(card, "00 A4 09 0C 06 3F00 0001 D107")
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", refuse)
+            assert send(card, "00 D6 00 00 02 ABCD") == "6581"
+
+        assert send(card, "00 B0 00 00 02") == "00009000"

@@ -2,7 +2,10 @@ import base64
 import fcntl
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,18 @@ import pytest
 from cps.errors import CardBusyError, CardDataError
 from cps.simulator.image import MAX_IMAGE_BYTES, CardImage
 from tests.support import cards
+
+# A process that is killed when what it writes is not in its place yet.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cps.simulator.image import CardImage
+
+image = CardImage.open(Path(sys.argv[1]))
+image.reference_data[0].tries_left -= 1
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+image.commit()
+"""
 
 
 @pytest.fixture
@@ -76,6 +91,24 @@ def test_a_failed_commit_leaves_the_file_as_it_was(
 
     assert path.read_bytes() == before
     assert sorted(file.name for file in path.parent.iterdir()) == ["card.json", "card.json.lock"]
+
+
+def test_what_a_killed_commit_left_is_deleted_by_who_opens_the_card_next(path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    left = [file for file in path.parent.iterdir() if file.name.startswith(".card.json.")]
+    other = path.with_name(".card.json2.abcd")
+    other.touch()
+
+    CardImage.open(path).close()
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left) == 1, "the process was killed before its draft was there"
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        other.name,
+        "card.json",
+        "card.json.lock",
+    ]
+    assert CardImage.read(path).reference_data[0].tries_left == 3
 
 
 def test_a_card_is_open_once_at_a_time(path: Path) -> None:

@@ -163,6 +163,22 @@ def test_a_wrong_environment_is_refused_and_chooses_nothing(
     assert authenticate(card, b"x") == "6985"
 
 
+@pytest.mark.parametrize("refused", ["800102 840184", "800103 840182", "8001", "840182"])
+def test_a_refused_choice_ends_the_one_before_it(card: SoftwareCard, refused: str) -> None:
+    send(card, SET_AUTHENTICATION)
+    length = len(bytes.fromhex(refused))
+    assert send(card, f"00 22 41 A4 {length:02X} {refused}") in ("6A80", "6A88")
+
+    assert authenticate(card, b"x") == "6985"
+
+
+def test_a_choice_refused_for_one_use_leaves_those_for_others(card: SoftwareCard) -> None:
+    send(card, SET_AUTHENTICATION)
+    assert send(card, "00 22 41 B6 06 800142 840184") == "6A88"
+
+    assert authenticate(card, b"x").endswith("9000")
+
+
 def test_a_key_is_found_from_its_own_application_alone(card: SoftwareCard) -> None:
     send(card, "00 A4 09 0C 02 3F00")
     assert send(card, SET_AUTHENTICATION) == "6A88"

@@ -34,6 +34,19 @@ def test_the_right_pin_is_verified_bare_or_padded(card: SoftwareCard, command: s
     assert send(card, STATUS) == "9000"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "00 20 00 01 05 31323334FF",
+        "00 20 00 01 07 31323334FFFFFF",
+        "00 20 00 01 08 3132333400000000",
+    ],
+    ids=["one byte of padding", "three bytes", "another padding"],
+)
+def test_a_pin_with_another_padding_is_wrong(card: SoftwareCard, command: str) -> None:
+    assert send(card, command) == "63C2"
+
+
 def test_wrong_pins_count_down_and_then_even_the_right_one_is_refused(card: SoftwareCard) -> None:
     assert [send(card, VERIFY_WRONG) for _ in range(4)] == ["63C2", "63C1", "63C0", "6983"]
     assert send(card, VERIFY) == "6983"
@@ -227,6 +240,18 @@ def test_the_puk_wears_out(card: SoftwareCard) -> None:
         assert send(card, VERIFY_PUK) == "9000"
 
     assert send(card, VERIFY_PUK) == "6983"
+
+
+def test_a_puk_that_is_used_up_is_not_verified_any_more_once_it_was_refused(
+    card: SoftwareCard,
+) -> None:
+    for _ in range(100):
+        send(card, VERIFY_PUK)
+    assert send(card, "00 2C 03 01") == "9000"
+
+    assert send(card, VERIFY_PUK) == "6983"
+
+    assert send(card, "00 2C 03 01") == "6982"
 
 
 def test_the_verified_puk_is_not_the_pin(card: SoftwareCard) -> None:
