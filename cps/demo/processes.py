@@ -1,8 +1,8 @@
 """The demo's programs: each started, awaited until it is ready, and ended with the demo."""
 
-import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ from typing import Self
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 SHOWN_LINES = 15
+CPS = (sys.executable, "-m", "cps.main")
+"""How the workstation's command is called."""
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -150,6 +152,11 @@ class Programs:
         self._running.append(program)
         return program
 
+    def end(self, program: Program) -> None:
+        """End one of the programs, which is then none of the demo's any more."""
+        program.stop()
+        self._running.remove(program)
+
     def require_alive(self) -> None:
         """Check that no program ended by itself, unless it may.
 
@@ -178,11 +185,6 @@ class Programs:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-
-
-def can_start_pcscd() -> bool:
-    """Return whether this user may run a PC/SC service of its own."""
-    return os.geteuid() == 0 and os.access("/usr/sbin/pcscd", os.X_OK)
 
 
 def _ended_with_parent() -> list[str]:

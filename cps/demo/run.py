@@ -1,6 +1,5 @@
 """The whole line on one machine: virtual card, agent, gateway and portal, until Ctrl-C."""
 
-import shlex
 import socket
 import sys
 import tempfile
@@ -13,54 +12,17 @@ from pathlib import Path
 from time import monotonic
 
 from cps.demo import people
-from cps.demo.processes import DemoError, Program, Programs, can_start_pcscd
-from cps.errors import CardError, NoServiceError
+from cps.demo.processes import CPS, DemoError, Programs
+from cps.demo.reader import ReaderCard, find_reader
 from cps.issuer.folder import AuthorityFolder
-from cps.transport.connection import CardTerminal
 from cps.virtual.store import VirtualCards
 
 GATEWAY_PORT = 8080
 AGENT_PORT = 24951
-READER_NAME = "Virtual PCD"
 PIN = "1234"
-PCSCD_SECONDS = 10.0
 WATCH_SECONDS = 0.5
 
 Say = Callable[[str], None]
-
-
-class ReaderCard:
-    """The demo's card in the virtual reader.
-
-    :param name: the card's, in the folder *home*.
-    """
-
-    def __init__(self, programs: Programs, name: str, home: Path) -> None:
-        self._programs = programs
-        self._name = name
-        self._home = home
-        self._program: Program | None = None
-
-    def insert(self) -> None:
-        """Put the card into the reader.
-
-        :raises DemoError: where the reader does not take it.
-        """
-        self._program = self._programs.start(
-            "card", self._command("insert", self._name), ready="inserted", may_end=True
-        )
-
-    def pull(self) -> None:
-        """Take the card out."""
-        if self._program is not None:
-            self._program.stop()
-
-    def commands(self) -> tuple[str, str]:
-        """Return what a person types to take the card out, and to put it back."""
-        return shlex.join(self._command("remove")), shlex.join(self._command("insert", self._name))
-
-    def _command(self, *words: str) -> list[str]:
-        return [*_cps(), "virtual", *words, "--home", str(self._home)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +55,7 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
         def step(text: str) -> None:
             say(f"  {monotonic() - started:5.1f} s  {text}")
 
-        has_reader = _ensure_reader(programs, step)
+        has_reader = find_reader(programs, step)
         authority = AuthorityFolder.create(folder / "authority", now=datetime.now(UTC))  # noqa: TID251
         step("test authority made: root and intermediate, RSA-4096, keys only on this disk")
         cards = VirtualCards(folder / "cards")
@@ -107,7 +69,7 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
             step("card inserted in the reader of vsmartcard, seen by pcscd")
         origin = f"http://localhost:{_free_port(GATEWAY_PORT)}"
         upstream = f"http://127.0.0.1:{_free_port(0)}"
-        agent = [*_cps(), "agent", "--portal", origin, "--development"]
+        agent = [*CPS, "agent", "--portal", origin, "--development"]
         if in_reader is None:
             agent += ["--virtual-card", str(card)]
             step("no reader service here: the agent talks to the virtual card in process")
@@ -172,52 +134,6 @@ def run_until_interrupted(say: Say) -> None:
         say("  Ctrl-C stops everything and leaves nothing behind.\n")
         while not pause.wait(WATCH_SECONDS):
             demo.programs.require_alive()
-
-
-def _cps() -> list[str]:
-    return [sys.executable, "-m", "cps.main"]
-
-
-def _ensure_reader(programs: Programs, step: Say) -> bool:
-    """Return whether pcscd offers the virtual reader, after starting one where none runs."""
-    try:
-        # Without root pyscard may not be there: it is built against the reader service.
-        from cps.transport.pcsc import PCSCTerminal
-    except ImportError:
-        return False
-    terminal = PCSCTerminal()
-    try:
-        readers = terminal.readers()
-    except NoServiceError:
-        if not can_start_pcscd():
-            return False
-        programs.adopt("pcscd", ["/usr/sbin/pcscd", "--foreground"])
-        step("no PC/SC service ran: started pcscd for the demo")
-        return _await_reader(terminal)
-    ours = [reader for reader in readers if READER_NAME in reader.name]
-    if any(reader.present for reader in ours):
-        step("the virtual reader holds a card already, of another demo perhaps")
-        return False
-    if ours:
-        return True
-    step(f"pcscd runs but has no {READER_NAME} reader: restart it to load vsmartcard-vpcd")
-    return False
-
-
-def _await_reader(terminal: CardTerminal) -> bool:
-    deadline = monotonic() + PCSCD_SECONDS
-    pause = threading.Event()
-    while monotonic() < deadline:
-        try:
-            if any(READER_NAME in reader.name for reader in terminal.readers()):
-                return True
-        except CardError:
-            # The service opens its socket a moment after its process starts.
-            pass
-        pause.wait(0.1)
-    raise DemoError(
-        f"pcscd started but shows no {READER_NAME} reader: another one may hold TCP port 35963"
-    )
 
 
 def _free_port(wanted: int) -> int:
