@@ -1,7 +1,6 @@
 """The commands of PIN and PUK on a CPS4."""
 
 from cps.simulator.command import Command, CommandRefusedError
-from cps.simulator.image import ReferenceData
 from cps.simulator.security import (
     CHANGE,
     RESET_COUNTER,
@@ -32,7 +31,6 @@ class ChipDocPINs:
         if not command.data:
             require_usable(entry)
             raise CommandRefusedError(0x63C0 | entry.tries_left)
-        _require_length(entry, command.data)
         self._security.verify(entry, command.data)
         return b""
 
@@ -44,7 +42,8 @@ class ChipDocPINs:
         self._security.require_met(entry.access[CHANGE])
         if not self._security.is_verified(entry) and entry.reference not in self._unblocked:
             raise CommandRefusedError(SW.SECURITY_STATUS_NOT_SATISFIED)
-        _require_length(entry, command.data)
+        if len(command.data) != entry.length:
+            raise CommandRefusedError(SW.WRONG_LENGTH)
         self._security.replace(entry, new_value(entry, command.data))
         self._unblocked.discard(entry.reference)
         return b""
@@ -63,8 +62,3 @@ class ChipDocPINs:
         self._security.unblock(entry, entry.digits)
         self._unblocked.add(entry.reference)
         return b""
-
-
-def _require_length(entry: ReferenceData, data: bytes) -> None:
-    if len(data) != entry.length:
-        raise CommandRefusedError(SW.WRONG_LENGTH)

@@ -48,7 +48,7 @@ class IASCard:
     """
 
     def __init__(self, image: CardImage, *, contactless: bool) -> None:
-        security = SecurityState(image, contactless=contactless)
+        security = SecurityState(image, contactless=contactless, takes_padding=True)
         files = FileSystem(image, security, MANNERS)
         pins = PINCommands(security)
         keys = KeyRing(image, files, security)

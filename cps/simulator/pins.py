@@ -13,8 +13,6 @@ from cps.simulator.security import (
 )
 from cps.status import SW
 
-MIN_LENGTH = 4
-
 
 class PINCommands:
     """What a CPS3 does with PIN and PUK."""
@@ -30,8 +28,6 @@ class PINCommands:
         if not command.data:
             self._tell_status(entry)
             return b""
-        if not MIN_LENGTH <= len(command.data) <= PADDED_LENGTH:
-            raise CommandRefusedError(SW.WRONG_LENGTH)
         self._security.verify(entry, command.data)
         return b""
 

@@ -25,11 +25,16 @@ class SecurityState:
 
     Every try is counted, and the count is on the disk, before the digits are looked at: neither a
     reset nor the end of the process gives it back.
+
+    :param takes_padding: whether a PIN may also come padded to 8 bytes.
     """
 
-    def __init__(self, image: CardImage, *, contactless: bool = False) -> None:
+    def __init__(
+        self, image: CardImage, *, contactless: bool = False, takes_padding: bool = False
+    ) -> None:
         self._image = image
         self._contactless = contactless
+        self._takes_padding = takes_padding
         self._verified: set[int] = set()
 
     @property
@@ -80,7 +85,7 @@ class SecurityState:
         require_usable(entry)
         entry.tries_left -= 1
         self._image.commit()
-        if not hmac.compare_digest(presented, _as_presented(entry, len(presented))):
+        if not self._fits(entry, presented):
             raise CommandRefusedError(0x63C0 | entry.tries_left)
         entry.tries_left = entry.tries_maximum
         if entry.uses_left is not None:
@@ -107,6 +112,13 @@ class SecurityState:
             entry.tries_left = left
             raise
 
+    def _fits(self, entry: ReferenceData, presented: bytes) -> bool:
+        """Return whether *presented* is right; another length is as wrong as other digits."""
+        right = entry.digits
+        if self._takes_padding and len(presented) == PADDED_LENGTH:
+            right = right.ljust(PADDED_LENGTH, PAD)
+        return hmac.compare_digest(presented, right)
+
     def _is_met(self, condition: int) -> bool:
         return condition == ALWAYS or AUTHENTICATED_BY.get(condition) in self._verified
 
@@ -115,13 +127,6 @@ def require_usable(entry: ReferenceData) -> None:
     """Refuse with 6983 a PIN or PUK that may not be tried any more."""
     if entry.tries_left == 0 or entry.uses_left == 0:
         raise CommandRefusedError(SW.AUTHENTICATION_METHOD_BLOCKED)
-
-
-def _as_presented(entry: ReferenceData, length: int) -> bytes:
-    """Return the right digits as *length* bytes should be: bare, or padded to 8."""
-    if length == len(entry.digits):
-        return entry.digits
-    return entry.digits.ljust(PADDED_LENGTH, PAD)
 
 
 def new_value(entry: ReferenceData, data: bytes) -> bytes:

@@ -43,6 +43,15 @@ def test_wrong_pins_count_down_and_then_even_the_right_one_is_refused(card: Soft
     assert send(card, VERIFY) == "6983"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["01 20 00 01 03 313233", "01 20 00 01 05 3132333400", "01 20 00 01 08 31323334FFFFFFFF"],
+    ids=["short", "long", "padded"],
+)
+def test_a_pin_of_another_length_is_a_wrong_one(card: SoftwareCard, command: str) -> None:
+    assert send(card, command) == "63C2"
+
+
 def test_a_wrong_pin_ends_what_a_right_one_began(card: SoftwareCard) -> None:
     send(card, VERIFY)
     send(card, VERIFY_WRONG)
@@ -123,8 +132,6 @@ def test_the_puk_does_not_open_what_the_pin_does(card: SoftwareCard) -> None:
         ("01 20 01 01 04 31323334", "6A86"),
         ("01 20 00 03 04 31323334", "6A88"),
         ("01 20 00 81 04 31323334", "6A88"),
-        ("01 20 00 01 03 313233", "6700"),
-        ("01 20 00 01 08 31323334FFFFFFFF", "6700"),
         ("01 24 00 01 08 31323334 34333231", "6A86"),
         ("01 24 01 03 04 34333231", "6A88"),
         ("01 2C 00 81 0C 3132333435363738 34333231", "6A86"),
