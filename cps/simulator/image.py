@@ -103,6 +103,8 @@ class CardImage:
         :raises CardDataError: where the file is no card.
         :raises OSError: where it cannot be read.
         """
+        # Under another name it is the same card: the lock must be the same, too.
+        path = path.resolve()
         lock = _lock(path)
         try:
             _clear_drafts(path)

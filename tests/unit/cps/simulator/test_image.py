@@ -121,6 +121,21 @@ def test_a_card_is_open_once_at_a_time(path: Path) -> None:
     CardImage.open(path).close()
 
 
+def test_a_card_is_open_once_under_whatever_name(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.json"
+    link.parent.mkdir()
+    link.symlink_to(path)
+
+    with CardImage.open(path), pytest.raises(CardBusyError):
+        CardImage.open(link)
+    with CardImage.open(link) as image:
+        image.reference_data[0].tries_left = 2
+        image.commit()
+
+    assert link.is_symlink()
+    assert CardImage.read(path).reference_data[0].tries_left == 2
+
+
 def test_a_closed_card_does_not_forget_a_try_in_silence(path: Path) -> None:
     image = CardImage.open(path)
     image.close()
