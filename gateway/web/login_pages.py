@@ -41,6 +41,8 @@ _TOLD_ENDS: Mapping[EndReason | None, str] = MappingProxyType(
         EndReason.PRESENCE_LOST: "login_page.ended_presence_lost",
         EndReason.GUARD: "login_page.ended_guard",
         EndReason.IDLE: "login_page.ended_idle",
+        EndReason.ABSOLUTE: "login_page.ended_absolute",
+        EndReason.ADMINISTRATOR: "login_page.ended_administrator",
     }
 )
 """The texts for ends that a person did not ask the portal for."""

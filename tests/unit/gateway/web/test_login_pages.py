@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cps.authtoken.catalogue import text
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
 from gateway.errors import SessionRequiredError, StoreUnavailableError
@@ -35,6 +36,10 @@ NOT_SHOWN = [
     pytest.param({"Sec-Fetch-Dest": "image"}, id="image"),
     pytest.param({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, id="fetch"),
 ]
+
+
+ASKED_FOR = (EndReason.LOGOUT, EndReason.REPLACED)
+"""How a session ends because its person wants it."""
 
 
 class Links(HTMLParser):
@@ -208,6 +213,30 @@ def test_page_has_words_for_every_state_and_the_script_for_every_end(
         ErrorCode.COOKIE_MISSING: "no_cookie",
     }
     assert set(ends.values()) <= shown
+
+
+@pytest.mark.parametrize(
+    "reason", [pytest.param(reason, id=reason) for reason in EndReason if reason not in ASKED_FOR]
+)
+def test_a_person_whose_session_was_ended_reads_why(
+    gateway: FakedGateway, reason: EndReason
+) -> None:
+    browser, other = gateway.browser(), gateway.browser()
+    browser.log_in()
+    gateway.sessions.end(browser.session_key(), reason, now=gateway.clock())
+    said = text(f"login_page.ended_{reason}", "fr")
+    assert said in browser.open("/_cps/login").text
+    assert said not in other.open("/_cps/login").text
+
+
+@pytest.mark.parametrize("reason", ASKED_FOR)
+def test_an_end_that_the_person_asked_for_is_not_explained(
+    gateway: FakedGateway, reason: EndReason
+) -> None:
+    browser = gateway.browser()
+    browser.log_in()
+    gateway.sessions.end(browser.session_key(), reason, now=gateway.clock())
+    assert 'id="ended"' not in browser.open("/_cps/login").text
 
 
 # --- the state -----------------------------------------------------------------------------------
