@@ -18,7 +18,6 @@ from cps.card_commands.pins import PINDialogue
 from cps.card_commands.reading import description_of, lines_of
 from cps.card_commands.surroundings import Surroundings, ToolError, real_surroundings
 from cps.errors import CardError
-from cps.pin import PIN
 from cps.transport.connection import CardConnection, ReaderState
 from cps.transport.ghosts import is_ghost
 from cps.transport.trace import TracedConnection
@@ -27,6 +26,7 @@ WELL, UNWELL = 0, 1
 """Exit codes; a wrong call ends with 2."""
 TRIAL = b"CPS-CARD-TRACE\x00"
 """What a trial signature begins with: no login and no protocol signs such bytes."""
+TRIAL_RANDOM_BYTES = 32
 
 Work = Callable[[argparse.Namespace, Surroundings], int]
 
@@ -167,24 +167,14 @@ def _trace(arguments: argparse.Namespace, around: Surroundings) -> int:
         print(f"# {reader.name}: {connection.atr.hex(' ').upper()}")
         card = open_card(TracedConnection(connection, _show))
         card.authentication_certificate()
-        card.tries_left()
         if arguments.sign:
             with around.console() as console:
-                typed = console.ask_hidden(text("card_trace.prompt", around.language))
-            if not typed:
-                raise ToolError("card_pin.cancelled")
-            _sign_trial(card, typed)
+                dialogue = PINDialogue(card, console, around.language)
+                dialogue.sign(TRIAL + secrets.token_bytes(TRIAL_RANDOM_BYTES))
             print(f"# {text('card_trace.signed', around.language)}")
+        else:
+            card.tries_left()
     return WELL
-
-
-def _sign_trial(card: ContactCard, typed: bytearray) -> None:
-    try:
-        pin = PIN(typed)
-    except ValueError as exc:
-        raise ToolError("card_pin.form") from exc
-    with pin:
-        card.sign(pin, lambda certificate: TRIAL + secrets.token_bytes(32))
 
 
 def _show(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What `cps card pin` asks a person, and what it does with the answers.
+"""What `cps card` asks a person before a code goes to the card, and what it does with the answers.
 
 A code is asked for on the terminal alone, shown nowhere, sent once, and overwritten.
 """
@@ -33,14 +33,9 @@ class PINDialogue:
         :raises ToolError: where the person says no, or the codes do not do.
         :raises CardError: where the card ends it.
         """
-        tries = self._card.tries_left()
-        self._show_card()
-        self._say("agent_pin.tries", tries=tries)
-        if tries == 0:
-            raise ToolError("card_pin.blocked")
+        tries = self._tries_left()
         self._confirm("card_pin.confirm_change")
-        if tries == 1:
-            self._confirm("agent_pin.last_try")
+        self._confirm_last(tries)
         with self._code("card_pin.old") as old, self._new_pin() as new:
             try:
                 self._card.change_pin(old, new)
@@ -73,6 +68,34 @@ class PINDialogue:
             except PINLengthError as exc:
                 raise _length(exc) from exc
         self._say("card_pin.unblocked")
+
+    def sign(self, message: bytes) -> None:
+        """Ask for the PIN and have the card sign *message*; the signature is right, or this raises.
+
+        :raises ToolError: where the person says no, or the code does not do.
+        :raises CardError: where the card ends it.
+        """
+        self._confirm_last(self._tries_left())
+        with self._code("card_trace.prompt") as pin:
+            try:
+                self._card.sign(pin, lambda certificate: message)
+            except PINRejectedError as exc:
+                raise _rejected("card_pin.wrong", "card_pin.blocked", exc) from exc
+            except PINLengthError as exc:
+                raise _length(exc) from exc
+
+    def _tries_left(self) -> int:
+        """Show whose card it is and the tries left of its PIN, and return them, at least 1."""
+        tries = self._card.tries_left()
+        self._show_card()
+        self._say("agent_pin.tries", tries=tries)
+        if tries == 0:
+            raise ToolError("card_pin.blocked")
+        return tries
+
+    def _confirm_last(self, tries: int) -> None:
+        if tries == 1:
+            self._confirm("agent_pin.last_try")
 
     def _show_card(self) -> None:
         holder = read_holder(self._card.authentication_certificate())

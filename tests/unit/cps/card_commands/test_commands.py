@@ -123,6 +123,27 @@ def test_a_trace_without_the_pin_ends_with_1(desk: Desk, typed: str) -> None:
     assert desk.tries_left[0] == (2 if typed == "9999" else 3)
 
 
+def test_the_last_try_of_a_trace_is_confirmed_and_a_blocked_card_is_not_tried(desk: Desk) -> None:
+    desk.image.reference_data[0].tries_left = 1
+    desk.typist = Typist("no", cards.WRONG_PIN.decode())
+    assert desk.run("trace", "--sign") == 1
+    desk.typist = Typist("YES", cards.WRONG_PIN.decode())
+    assert desk.run("trace", "--sign") == 1
+    assert (desk.tries_left[0], desk.terminal.verifications) == (0, 1)
+
+    desk.typist = Typist(cards.PIN.decode())
+    assert desk.run("trace", "--sign") == 1
+    assert desk.terminal.verifications == 1
+
+
+def test_a_pin_that_is_too_long_for_the_card_is_not_called_wrong(capsys: Printed) -> None:
+    desk = Desk(cards.cps4_image(), t0=False)
+    desk.typist = Typist("12345")
+    assert desk.run("trace", "--sign") == 1
+    assert text("card_pin.length", "en", digits="4") in capsys.readouterr().err
+    assert desk.terminal.verifications == 0
+
+
 def test_a_trace_shows_how_a_card_went(desk: Desk, capsys: Printed) -> None:
     desk.terminal.meddle = removed_before(desk.terminal, 3)
     assert desk.run("trace") == 1
