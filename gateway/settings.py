@@ -180,7 +180,7 @@ class RateSettings(_Table):
     claim_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     """Logins claimed by agents of one address, 1 to 1000000, default 300."""
     token_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 300
-    """Signatures handed in from one address, 1 to 1000000, default 300."""
+    """Signatures handed in from one address, 1 to 1000000, default 300; as many ends of logins."""
     lease_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """Signs of a card's presence from one address, 1 to 1000000, default 20000."""
     identity_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 30

@@ -22,7 +22,7 @@ from gateway.web.inbound import client_address
 from gateway.web.parts import Parts
 
 _LOG = logging.getLogger(__name__)
-_DECISIONS: Mapping[str | None, str] = MappingProxyType(
+DECISIONS: Mapping[str | None, str] = MappingProxyType(
     {
         "agent.claim": "login_refused",
         "agent.begin": "login_refused",
@@ -59,7 +59,7 @@ def answer_failures(app: Flask, parts: Parts) -> None:
         if failure.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log_failure(error, failure, incident)
         counted_out = error if isinstance(error, TooManyRequestsError) else None
-        event = _DECISIONS.get(request.endpoint)
+        event = DECISIONS.get(request.endpoint)
         if event is not None and not (counted_out and counted_out.recorded):
             _record_refusal(parts, event, failure, incident)
         response = _page(failure, incident) if _wants_page() else _json(failure, incident)

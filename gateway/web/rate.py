@@ -31,12 +31,14 @@ KINDS: Mapping[str, str] = MappingProxyType(
         # A claim ends in one of the two.
         "/_cps/agent/abort": "token",
         "/_cps/agent/lease": "lease",
+        "/_cps/callback": "callback",
     }
 )
-"""The paths that are counted by address, each with the name of its limit."""
+"""The paths that are counted by address, each with the name of what it counts as: all of which a
+refusal is recorded."""
 _IDENTITY = "identity"
 COUNTED = (*dict.fromkeys(KINDS.values()), _IDENTITY)
-"""The names of all limits."""
+"""The names of all that is counted."""
 _NETWORK_BITS = 64
 """Of an IPv6 address: what one household or site is given, whose every address is its own."""
 
@@ -64,6 +66,8 @@ class Rates:
                 ("login", settings.login_per_minute),
                 ("claim", settings.claim_per_minute),
                 ("token", settings.token_per_minute),
+                # A good token ends in one callback.
+                ("callback", settings.token_per_minute),
                 ("lease", settings.lease_per_minute),
                 (_IDENTITY, settings.identity_per_minute),
             )

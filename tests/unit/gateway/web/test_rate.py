@@ -6,6 +6,7 @@ from werkzeug.test import TestResponse
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError, StoreUnavailableError
 from gateway.settings import RateSettings
+from gateway.web.failures import DECISIONS
 from gateway.web.rate import KINDS, network_of
 from tests.support.gateway_fakes import (
     CLIENT,
@@ -34,14 +35,14 @@ def gateway(tmp_path: Path) -> FakedGateway:
 def ask(gateway: FakedGateway, kind: str, address: str | None = CLIENT) -> TestResponse:
     """Make one request of that kind, from *address*, that gets no further than it must."""
     headers = {} if address is None else {"X-CPS-Client": address}
-    if kind == "login":
-        client = gateway.app.test_client()
-        return client.get("/_cps/login", headers=headers, base_url=ORIGIN)
+    if kind in ("login", "callback"):
+        path = "/_cps/login" if kind == "login" else f"/_cps/callback?code={'A' * 43}"
+        return gateway.app.test_client().get(path, headers=headers, base_url=ORIGIN)
     return gateway.post_json(f"/_cps/agent/{kind}", b"{}", headers)
 
 
 @pytest.mark.parametrize(
-    ("kind", "limit"), [("login", 4), ("claim", 3), ("token", 3), ("lease", 5)]
+    ("kind", "limit"), [("login", 4), ("claim", 3), ("token", 3), ("lease", 5), ("callback", 3)]
 )
 def test_past_its_limit_an_address_waits_for_the_next_minute(
     gateway: FakedGateway, kind: str, limit: int
@@ -99,6 +100,25 @@ def test_a_flood_leaves_one_audit_line_a_minute(gateway: FakedGateway) -> None:
     for _ in range(50):
         ask(gateway, "claim")
     assert len(gateway.audit.named("rate_limited")) == 2
+
+
+def test_a_flood_of_made_up_codes_does_not_fill_the_disk(gateway: FakedGateway) -> None:
+    for _ in range(50):
+        ask(gateway, "callback")
+    assert len(gateway.audit.named("login_refused")) == 3
+    assert len(gateway.audit.named("rate_limited")) == 1
+
+
+def test_all_of_which_a_refusal_is_recorded_is_counted(gateway: FakedGateway) -> None:
+    paths = {rule.endpoint: rule.rule for rule in gateway.app.url_map.iter_rules()}
+    assert {paths[view] for view in DECISIONS if view is not None} <= KINDS.keys()
+
+
+def test_logins_end_as_often_as_signatures_are_handed_in(gateway: FakedGateway) -> None:
+    for _ in range(2):
+        assert gateway.browser().log_in().status_code == 303
+    ask(gateway, "callback")
+    assert ask(gateway, "callback").status_code == 429
 
 
 def test_a_flood_that_cannot_be_recorded_is_refused(gateway: FakedGateway) -> None:
@@ -194,4 +214,5 @@ def test_a_path_written_otherwise_is_counted_with_it(gateway: FakedGateway) -> N
 
 def test_every_limit_has_its_paths_or_is_a_persons() -> None:
     limits = {f"{kind}_per_minute" for kind in KINDS.values()} | {"identity_per_minute"}
-    assert limits == set(RateSettings.model_fields)
+    # As many logins may end as signatures are handed in.
+    assert limits - {"callback_per_minute"} == set(RateSettings.model_fields)
