@@ -64,6 +64,7 @@ def find_reader(programs: Programs, step: Say) -> bool:
         # Without root pyscard may not be there: it is built against the reader service.
         from cps.transport.pcsc import PCSCTerminal
     except ImportError:
+        step("pyscard is not installed, which wants the development files of pcscd")
         return False
     terminal = PCSCTerminal()
     try:
@@ -86,6 +87,7 @@ def find_reader(programs: Programs, step: Say) -> bool:
 def _start_service(programs: Programs, terminal: CardTerminal, step: Say) -> bool:
     """Return whether a pcscd of the demo's own shows the virtual reader."""
     if os.geteuid() != 0 or not os.access(PCSCD, os.X_OK):
+        step("no PC/SC service runs for this user, and only root can start pcscd, where installed")
         return False
     for tries_left in reversed(range(SERVICE_TRIES)):
         service = programs.adopt("pcscd", [str(PCSCD), "--foreground"])

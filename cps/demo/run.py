@@ -72,7 +72,7 @@ def running_demo(*, say: Say, unattended: bool, pin: str = PIN) -> Iterator[Demo
         agent = [*CPS, "agent", "--portal", origin, "--development"]
         if in_reader is None:
             agent += ["--virtual-card", str(card)]
-            step("no reader service here: the agent talks to the virtual card in process")
+            step("no reader: the agent talks to the virtual card in process")
         if unattended:
             agent += ["--pin-file", str(_pin_file(folder, pin))]
         program = programs.start("agent", agent, ready="ready ")

@@ -163,7 +163,10 @@ def test_pcscd_is_not_started_where_it_cannot_be(
     if user == 0:
         monkeypatch.setattr(reader, "PCSCD", pcscd.with_name("absent"))
 
-    assert find(programs, monkeypatch, Service(programs, NO_SERVICE)) == (False, [])
+    found, said = find(programs, monkeypatch, Service(programs, NO_SERVICE))
+
+    assert not found
+    assert "only root can start pcscd" in said[0]
     assert programs.starts == 0
 
 
@@ -172,4 +175,6 @@ def test_without_pyscard_the_demo_goes_on(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cps.transport.pcsc", None)
 
-    assert not find_reader(programs, lambda _: None)
+    said: list[str] = []
+    assert not find_reader(programs, said.append)
+    assert "pyscard is not installed" in said[0]
