@@ -3,6 +3,7 @@
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from cps.card.certificate import reading
 from cps.errors import CardDataError
 
 MAX_HOLDER_CHARACTERS = 80
@@ -17,7 +18,8 @@ def read_holder(certificate: bytes) -> str:
     :raises CardDataError: where this is no certificate.
     """
     try:
-        subject = x509.load_der_x509_certificate(certificate).subject
+        with reading():
+            subject = x509.load_der_x509_certificate(certificate).subject
     except ValueError as exc:
         raise CardDataError("the authentication certificate cannot be read") from exc
     names = _values(subject, _SHOWN) or _values(subject, (NameOID.COMMON_NAME,)) or ["?"]

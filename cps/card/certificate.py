@@ -1,5 +1,8 @@
 """The certificate as a card gives it: mended where real cards err, its key taken out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -8,6 +11,24 @@ from cps import tlv
 
 _SEQUENCE = 0x30
 _BIT_STRING = 0x03
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise ValueError for whatever the library raises where it cannot read a certificate.
+
+    It reads some parts only when they are asked for: those belong in the same block.
+    """
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,  # a name of another type than its attribute has
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        Warning,  # what the library only warns of is raised where warnings are errors
+    ) as exc:
+        raise ValueError(f"not a readable certificate: {exc}") from exc
 
 
 def mended(der: bytes) -> bytes:
@@ -37,10 +58,8 @@ def rsa_public_key(der: bytes) -> rsa.RSAPublicKey:
 
     :raises ValueError: where it is no certificate, or one of another kind of key.
     """
-    try:
+    with reading():
         key = x509.load_der_x509_certificate(der).public_key()
-    except UnsupportedAlgorithm as exc:
-        raise ValueError(str(exc)) from exc
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError("not an RSA key")  # noqa: TRY004 - callers catch ValueError
     return key

@@ -11,6 +11,7 @@ from cps.agent.holder import read_holder
 from cps.agent.texts import code_for, words
 from cps.atr import CardType, recognise
 from cps.authtoken.catalogue import text
+from cps.card.certificate import reading
 from cps.card.contact import ContactCard
 from cps.card.recognise import open_card
 from cps.card_commands.find import choose_reader, cps_readers, kind_of
@@ -117,8 +118,9 @@ class _Examination:
         der = card.authentication_certificate()
         holder = read_holder(der)
         try:
-            certificate = x509.load_der_x509_certificate(der)
-            begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+            with reading():
+                certificate = x509.load_der_x509_certificate(der)
+                begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         except ValueError as exc:
             raise CardDataError(f"certificate: {exc}") from exc
         now = self._surroundings.clock()

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cps import tlv
 from cps.authtoken.catalogue import text
+from cps.card.certificate import reading
 from cps.card.contents import CardContents, CertificateFile, DataFile, PublicKeyFile
 from cps.card_commands.find import kind_of
 from cps.pkcs15.description import TokenInfo, Update
@@ -166,16 +166,17 @@ def _certificate(file: CertificateFile) -> Value:
 
 
 def _certificate_values(content: bytes) -> dict[str, Value]:
-    certificate = x509.load_der_x509_certificate(content)
-    return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "serial_number": f"{certificate.serial_number:X}",
-        "not_before": certificate.not_valid_before_utc.isoformat(),
-        "not_after": certificate.not_valid_after_utc.isoformat(),
-        "key": _key_name(certificate),
-        "sha256": certificate.fingerprint(hashes.SHA256()).hex().upper(),
-    }
+    with reading():
+        certificate = x509.load_der_x509_certificate(content)
+        return {
+            "subject": certificate.subject.rfc4514_string(),
+            "issuer": certificate.issuer.rfc4514_string(),
+            "serial_number": f"{certificate.serial_number:X}",
+            "not_before": certificate.not_valid_before_utc.isoformat(),
+            "not_after": certificate.not_valid_after_utc.isoformat(),
+            "key": _key_name(certificate),
+            "sha256": certificate.fingerprint(hashes.SHA256()).hex().upper(),
+        }
 
 
 def _key_name(certificate: x509.Certificate) -> str:
@@ -202,5 +203,5 @@ def _understood(content: bytes | None, decode: Callable[[bytes], _T]) -> _T | No
         return None
     try:
         return decode(content)
-    except (ValueError, IndexError, UnsupportedAlgorithm):
+    except (ValueError, IndexError):
         return None

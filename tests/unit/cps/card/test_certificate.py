@@ -1,11 +1,14 @@
 """A certificate as the card gives it: one byte may be mended, nothing else."""
 
+from contextlib import suppress
 from functools import cache
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cps import tlv
 from cps.card.certificate import mended, rsa_public_key
@@ -15,6 +18,14 @@ from tests.support import pki
 @cache
 def certificate() -> bytes:
     return pki.der(pki.leaf())
+
+
+Damage = tuple[bytes, bytes]
+"""What stands in a certificate, and what is put in its place: as many bytes."""
+
+OF_NO_VERSION: Damage = (bytes.fromhex("A003020102"), bytes.fromhex("A003020104"))
+NAMED_IN_BITS: Damage = (bytes.fromhex("0603550404 0C"), bytes.fromhex("0603550404 03"))
+"""The surname becomes a BIT STRING."""
 
 
 def with_unused_bits(der: bytes, count: int) -> bytes:
@@ -66,6 +77,35 @@ def test_the_key_is_that_of_the_certificate() -> None:
 def test_what_cannot_be_read_has_no_key() -> None:
     with pytest.raises(ValueError, match=r"."):
         rsa_public_key(bytes.fromhex("3009 3000 3000 030100"))
+
+
+def test_a_version_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a readable certificate"):
+        rsa_public_key(certificate().replace(*OF_NO_VERSION))
+
+
+def test_a_name_that_is_not_asked_for_hinders_nothing() -> None:
+    der = certificate().replace(*NAMED_IN_BITS)
+    assert der != certificate()
+    assert rsa_public_key(der) == pki.key("leaf").public_key()
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, 2000), byte=st.integers(0, 0xFF))
+def test_any_other_byte_makes_another_certificate_or_a_value_error(at: int, byte: int) -> None:
+    der = bytearray(certificate())
+    der[at % len(der)] = byte
+    with suppress(ValueError):
+        whole = mended(bytes(der))
+        assert sum(old != new for old, new in zip(der, whole, strict=True)) <= 1
+        assert rsa_public_key(whole).key_size > 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=300))
+def test_anything_else_is_a_value_error(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        rsa_public_key(mended(raw))
 
 
 def test_a_key_of_another_kind_is_refused() -> None:

@@ -16,6 +16,7 @@ from cps.transport.connection import ReaderState
 from tests.support import cards, pki
 from tests.support.meddling import MeddledTerminal, each_answer, mute_at, removed_before
 from tests.unit.cps.agent.test_texts import CASES
+from tests.unit.cps.card.test_certificate import NAMED_IN_BITS, OF_NO_VERSION, Damage
 from tests.unit.cps.card_commands.around import EMPTY, FOREIGN, GHOST, READER, Desk, Readers
 
 
@@ -184,6 +185,16 @@ def test_a_card_that_fails_is_the_last_finding(
     last = findings(desk)[-1]
     assert last.mark is Mark.BAD
     assert last.advice == text(f"error.{code}", "en")
+
+
+@pytest.mark.parametrize("damage", [OF_NO_VERSION, NAMED_IN_BITS], ids=["version", "name"])
+def test_a_certificate_that_cannot_be_read_is_the_last_finding(desk: Desk, damage: Damage) -> None:
+    for file in desk.image.files:
+        if file.content is not None:
+            file.content = file.content.replace(*damage)
+    last = findings(desk)[-1]
+    assert last.mark is Mark.BAD
+    assert last.advice == text("error.card_malformed", "en")
 
 
 def test_a_cps3_by_another_protocol_is_odd(desk: Desk) -> None:

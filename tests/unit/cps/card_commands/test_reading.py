@@ -13,6 +13,7 @@ from cps.pkcs15.directory import CertificateEntry
 from cps.simulator.image import CardImage
 from cps.simulator.personalise import Update
 from tests.support import cards, pki
+from tests.unit.cps.card.test_certificate import NAMED_IN_BITS, OF_NO_VERSION, Damage
 from tests.unit.cps.card_commands.around import READER, Desk
 
 
@@ -62,6 +63,17 @@ def test_certificates_are_decoded() -> None:
     assert authentication["serial_number"] == f"{certificate.serial_number:X}"
     assert authentication["not_after"] == certificate.not_valid_after_utc.isoformat()
     assert authentication["key"] == "RSA 2048"
+
+
+@pytest.mark.parametrize("damage", [OF_NO_VERSION, NAMED_IN_BITS], ids=["version", "name"])
+def test_a_certificate_that_cannot_be_read_has_no_values(damage: Damage) -> None:
+    image = cards.image()
+    for file in image.files:
+        if file.content is not None:
+            file.content = file.content.replace(*damage)
+    for certificate in entries(described(image), "certificates"):
+        assert set(certificate) == {"label", "id", "content"}
+        assert certificate["content"] is None
 
 
 def test_data_behind_the_pin_is_named_alone() -> None:
