@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -25,6 +26,8 @@ FORMAT = "cps-card:1"
 MAX_IMAGE_BYTES = 1_000_000
 MAX_TRIES = 15
 """The status word 63Cx has four bits for them."""
+MAX_USES = 0xFFFF
+"""The card tells them in two bytes."""
 LOCK_SUFFIX = ".lock"
 
 
@@ -129,7 +132,15 @@ class CardImage:
             raise CardDataError(f"{path}: more than {MAX_IMAGE_BYTES} bytes")
         try:
             return cls._decode(json.loads(raw))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,  # JSON of Python knows an infinite number
+            RecursionError,
+            UnsupportedAlgorithm,
+        ):
             # The cause is left out: its text may quote the PIN.
             raise CardDataError(f"{path}: not a card of format {FORMAT}") from None
 
@@ -314,16 +325,18 @@ def _file_entry(file: FileImage) -> dict[str, Any]:
 
 
 def _reference_data(entry: dict[str, Any]) -> ReferenceData:
-    uses_left = entry["uses_left"]
+    uses_left = None if entry["uses_left"] is None else int(entry["uses_left"])
     tries_left, tries_maximum = int(entry["tries_left"]), int(entry["tries_maximum"])
     if not 0 <= tries_left <= tries_maximum <= MAX_TRIES:
         raise ValueError(f"tries are 0 to {MAX_TRIES}")
+    if uses_left is not None and not 0 <= uses_left <= MAX_USES:
+        raise ValueError(f"uses are 0 to {MAX_USES}")
     return ReferenceData(
         reference=int(entry["reference"]),
         digits=entry["digits"].encode("ascii"),
         tries_maximum=tries_maximum,
         tries_left=tries_left,
-        uses_left=None if uses_left is None else int(uses_left),
+        uses_left=uses_left,
         length=int(entry["length"]),
         access=_conditions(entry["access"], 5),
     )

@@ -245,6 +245,24 @@ def _negative_tries(document: dict[str, Any]) -> None:
     document["reference_data"][0]["tries_left"] = -1
 
 
+def _negative_uses(document: dict[str, Any]) -> None:
+    document["reference_data"][1]["uses_left"] = -1
+
+
+def _too_many_uses(document: dict[str, Any]) -> None:
+    document["reference_data"][1]["uses_left"] = 0x10000
+
+
+def _infinite_tries(document: dict[str, Any]) -> None:
+    document["reference_data"][0]["tries_left"] = float("inf")
+
+
+def _key_of_another_kind(document: dict[str, Any]) -> None:
+    key = base64.b64decode(document["keys"][0]["pkcs8"])
+    other = key.replace(bytes.fromhex("2A864886F70D010101"), bytes.fromhex("2A864886F70D016301"))
+    document["keys"][0]["pkcs8"] = base64.b64encode(other).decode()
+
+
 def _bad_base64(document: dict[str, Any]) -> None:
     document["keys"][0]["pkcs8"] = "!"
 
@@ -271,8 +289,12 @@ def _files_of_another_type(document: dict[str, Any]) -> None:
         _bad_sfi,
         _too_many_tries,
         _negative_tries,
+        _infinite_tries,
+        _negative_uses,
+        _too_many_uses,
         _bad_base64,
         _no_key,
+        _key_of_another_kind,
         _short_rules,
         _files_of_another_type,
     ],
