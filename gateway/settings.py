@@ -297,12 +297,11 @@ def read_values(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     :raises ConfigurationError: for a file that cannot be read, and variables that are no settings.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return with_environment(tomllib.loads(path.read_text(encoding="utf-8")), environ)
     except OSError as exc:
         raise ConfigurationError(str(path), "(file)", f"cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:  # The latter for tables and lists nested too deep.
         raise ConfigurationError(str(path), "(file)", f"is not TOML: {exc}") from exc
-    return with_environment(values, environ)
 
 
 def create_directories(settings: Settings, *, file: Path) -> None:

@@ -59,17 +59,22 @@ class Generation:
         )
 
     def take_over(self) -> None:
-        """Have everybody else find this generation, from one moment to the next."""
+        """Have everybody else find this generation, from one moment to the next.
+
+        :raises OSError: where the disk takes no more; a full one changes nothing.
+        """
         runtime_dir = self.portals.common.runtime_dir
         if self.folder == runtime_dir:
             return
         places = {name: f"{self.folder.name}/{name}" for name in LINKED}
         if self.portals.are_several:
             places = {SOCKETS_FOLDER: self.folder.name}
-        for name, target in places.items():
-            draft = runtime_dir / f".{name}"
+        drafts = {name: runtime_dir / f".{name}" for name in places}
+        # What may want room on the disk comes first, so that a full one changes nothing.
+        for name, draft in drafts.items():
             draft.unlink(missing_ok=True)
-            draft.symlink_to(target)
+            draft.symlink_to(places[name])
+        for name, draft in drafts.items():
             draft.replace(runtime_dir / name)
 
     def remove(self) -> None:

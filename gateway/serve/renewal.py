@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 
@@ -80,13 +81,21 @@ class Renewal:
         files = [file for each in listens for file in (each.tls_certificate, each.tls_key)]
         return tuple(_written_at(file) for file in files if file)
 
-    def accepted(self) -> None:
-        """Have everybody find the processes that were started."""
-        if self._next is not None:
+    def accepted(self) -> bool:
+        """Have everybody find the processes that were started; return whether they can."""
+        if self._next is None:
+            return False
+        try:
             self._next.take_over()
-            self._running, self._next = self._next, None
-            for audit in self._without_portal():
-                _record(audit, "gateway_stopped", exit_code=0)
+        except OSError as exc:
+            _log.error("nobody can be led to the new processes: %s", exc)
+            with suppress(OSError):  # Most often nothing leads there yet.
+                self._running.take_over()
+            return False
+        self._running, self._next = self._next, None
+        for audit in self._without_portal():
+            _record(audit, "gateway_stopped", exit_code=0)
+        return True
 
     def refused(self) -> None:
         """Forget the processes that could not be started."""

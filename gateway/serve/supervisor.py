@@ -109,8 +109,8 @@ class Renews(Protocol):
     def certificates(self) -> tuple[int, ...]:
         """Return what changes with every renewal of the certificate that browsers see."""
 
-    def accepted(self) -> None:
-        """Take note that what was returned runs and takes over now."""
+    def accepted(self) -> bool:
+        """Have what was returned, and runs now, take over; return whether it can."""
 
     def refused(self) -> None:
         """Take note that what was returned could not be started."""
@@ -196,9 +196,12 @@ class Supervisor:
         if not await self._start_beside(programs):
             self._refuse()
             return
+        if self._renewal is not None and not self._renewal.accepted():
+            for program in reversed(programs):
+                await self._remove(program)
+            self._refuse()
+            return
         before, self._programs = self._programs, tuple(programs)
-        if self._renewal is not None:
-            self._renewal.accepted()
         await self._replace(before)
         _log.info("the new configuration holds")
 

@@ -447,6 +447,8 @@ def test_a_table_is_a_table(folder: Path) -> None:
         pytest.param(b"state_dir = ", "is not TOML", id="cut"),
         pytest.param(b"a = 1\na = 2", "is not TOML", id="twice"),
         pytest.param(b"a = '\xff'", "is not TOML", id="not UTF-8"),
+        pytest.param(b"a = " + b"[" * 100_000, "is not TOML", id="nested"),
+        pytest.param(b"a" + b".a" * 20_000 + b" = 1", "is not TOML", id="deep"),
     ],
 )
 def test_a_file_that_is_no_toml_is_refused(folder: Path, content: bytes, reason: str) -> None:

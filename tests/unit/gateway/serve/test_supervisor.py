@@ -53,8 +53,9 @@ class Run:
 class OneRenewal:
     """Wants other programs when it is asked, and knows what became of that."""
 
-    def __init__(self, *programs: Program) -> None:
+    def __init__(self, *programs: Program, can_take_over: bool = True) -> None:
         self.programs = programs
+        self.can_take_over = can_take_over
         self.was_accepted: bool | None = None
 
     async def next_programs(self) -> Sequence[Program]:
@@ -63,8 +64,10 @@ class OneRenewal:
     def certificates(self) -> tuple[int, ...]:
         return ()
 
-    def accepted(self) -> None:
-        self.was_accepted = True
+    def accepted(self) -> bool:
+        if self.can_take_over:
+            self.was_accepted = True
+        return self.can_take_over
 
     def refused(self) -> None:
         self.was_accepted = False
@@ -197,6 +200,29 @@ def test_new_children_that_the_system_refuses_leave_the_old_ones_running(
     assert run.until(renew) == 0
     assert renewal.was_accepted is False
     assert f"{given} {('helper', 'good')[given]} cannot be started" in caplog.text
+    run.assert_nothing_left()
+
+
+def test_new_children_that_cannot_take_over_leave_the_old_ones_running() -> None:
+    renewal = OneRenewal(*_programs("helper", "good"), can_take_over=False)
+    run = Run("good", renewal=renewal)
+    before: list[int] = []
+
+    def renew() -> None:
+        before.extend(run.pids)
+        _interrupt(signal.SIGHUP)
+        asyncio.get_running_loop().create_task(wait_for_the_answer())
+
+    async def wait_for_the_answer() -> None:
+        async with asyncio.timeout(10):
+            while renewal.was_accepted is None:
+                await asyncio.sleep(0.01)
+        assert run.pids == before
+        assert [len(group_members(pid)) for pid in before] == [1]
+        _interrupt()
+
+    assert run.until(renew) == 0
+    assert renewal.was_accepted is False
     run.assert_nothing_left()
 
 
