@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-EXPORT_SECONDS = 1.0
-"""Longest wait for the collector with one batch, repetitions included; then the batch is lost."""
 FLUSH_SECONDS = 2.0
 """Longest time that the end of a process waits for the last spans."""
 SEND_EVERY_MILLISECONDS = 1000
@@ -36,6 +34,8 @@ TRACE_FIELDS = frozenset({"traceparent", "tracestate"})
 """Header fields of a trace, in lower case. Source: W3C Trace Context."""
 
 _MAX_BATCH = 512
+_MAX_ATTRIBUTES = 16
+_MAX_TEXT_CHARS = 256
 _PACKAGES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _KEY = "tracing.endpoint"
 
@@ -127,6 +127,8 @@ def require_installed(endpoint: str | None) -> None:
 def open_tracing(endpoint: str | None, process: str) -> Tracing | None:
     """Return what traces requests of this process, ``None`` where nothing is to be traced.
 
+    Nothing is either where the environment switches the library off (``OTEL_SDK_DISABLED``).
+
     Called in the process that answers, since its thread does not survive a fork.
 
     :param endpoint: where spans are sent.
@@ -138,11 +140,13 @@ def open_tracing(endpoint: str | None, process: str) -> Tracing | None:
     require_installed(endpoint)
     # Here, because without an address nothing of it may be loaded.
     from opentelemetry.context import Context
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import SpanLimits, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+    from opentelemetry.trace import NoOpTracer
+
+    from gateway.tracing_sender import SpanSender
 
     # Stated, not detected: the library would add the command line and the machine.
     resource = Resource(
@@ -152,16 +156,32 @@ def open_tracing(endpoint: str | None, process: str) -> Tracing | None:
             "cps.process": process,
         }
     )
-    provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+    # Stated too: with a limit that is no number in its environment the library does not start.
+    limits = SpanLimits(
+        max_attributes=_MAX_ATTRIBUTES,
+        max_events=0,
+        max_links=0,
+        max_span_attributes=_MAX_ATTRIBUTES,
+        max_event_attributes=0,
+        max_link_attributes=0,
+        max_attribute_length=_MAX_TEXT_CHARS,
+        max_span_attribute_length=_MAX_TEXT_CHARS,
+    )
+    provider = TracerProvider(
+        sampler=ALWAYS_ON, resource=resource, span_limits=limits, shutdown_on_exit=False
+    )
+    tracer = provider.get_tracer("gateway")
+    if isinstance(tracer, NoOpTracer):
+        # Its spans have no number that the portal could be told.
+        return None
     provider.add_span_processor(
         BatchSpanProcessor(
-            OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS),
+            SpanSender(endpoint),
             max_queue_size=MAX_WAITING,
             schedule_delay_millis=SEND_EVERY_MILLISECONDS,
             max_export_batch_size=_MAX_BATCH,
         )
     )
-    tracer = provider.get_tracer("gateway")
     return Tracing(provider, lambda name: tracer.start_span(name, context=Context()))
 
 

@@ -42,3 +42,5 @@ def configure_logs(*, is_test: bool = False) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Its lines may quote what a browser sent, cookies and one-time codes among it.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+    # Its lines come with each batch that is lost, and quote the address with what may be a key.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)

@@ -17,13 +17,13 @@ from cps.authtoken.codes import ErrorCode
 from gateway import tracing as tracing_module
 from gateway.errors import ConfigurationError, UpstreamError
 from gateway.tracing import (
-    EXPORT_SECONDS,
     FLUSH_SECONDS,
     MAX_WAITING,
     Tracing,
     open_tracing,
     require_installed,
 )
+from gateway.tracing_sender import EXPORT_SECONDS
 from tests.support.relay import RawServer
 
 LAST_THREADS = ("last spans", "OtelBatchSpanRecordProcessor")
@@ -159,3 +159,31 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end() 
         if thread.name in LAST_THREADS:
             thread.join(10 * EXPORT_SECONDS)
             assert not thread.is_alive()
+
+
+def test_the_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert open_tracing(ENDPOINT, "edge") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_TRACES_SAMPLER",
+    ],
+)
+def test_nonsense_in_the_environment_stops_no_process(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "nonsense")
+    tracing = open_tracing(ENDPOINT, "edge")
+    assert tracing is not None
+    tracing.close()

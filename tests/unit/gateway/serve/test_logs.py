@@ -43,9 +43,11 @@ def test_lines_go_to_standard_error_with_the_time(
         configure_logs(is_test=is_test)
         logging.getLogger("gateway.x").info("é")
         logging.getLogger("aiohttp.websocket").error("a secret of the browser")
+        logging.getLogger("opentelemetry.exporter.otlp").error("a key in an address")
     finally:
         root.setLevel(level)
-        logging.getLogger("aiohttp").setLevel(logging.NOTSET)
+        for quiet in ("aiohttp", "opentelemetry.exporter"):
+            logging.getLogger(quiet).setLevel(logging.NOTSET)
     shown = capsys.readouterr()
     assert shown.out == ""
     line = begin + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO gateway.x: é\n"
