@@ -3,12 +3,23 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cps.card.cache import MAX_CARDS, MAX_FILE_BYTES, FolderCache, _digest, default_folder
-from cps.card.credential import CardFiles
+from cps.card.cache import (
+    MAX_CARDS,
+    MAX_FILE_BYTES,
+    FolderCache,
+    _decode,
+    _digest,
+    _encode,
+    default_folder,
+)
+from cps.card.credential import MAX_DIRECTORY_FILES, CardFiles
 
 SERIAL = "28000001"
 FILES = CardFiles(
@@ -31,6 +42,31 @@ def file_of(tmp_path: Path, serial: str = SERIAL) -> Path:
 def test_what_is_saved_is_loaded(cache: FolderCache) -> None:
     cache.save(SERIAL, FILES)
     assert cache.load(SERIAL) == FILES
+
+
+CONTENTS = st.lists(st.binary(max_size=60), min_size=1, max_size=MAX_DIRECTORY_FILES).map(tuple)
+CARD_FILES = st.builds(
+    CardFiles,
+    private_keys=st.one_of(st.just(()), CONTENTS),
+    pins=CONTENTS,
+    certificates=CONTENTS,
+    certificate=st.binary(max_size=300),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(files=CARD_FILES)
+def test_whatever_is_kept_comes_back_the_same(files: CardFiles) -> None:
+    assert _decode(SERIAL, _encode(SERIAL, files)) == files
+
+
+@settings(max_examples=200, deadline=None)
+@given(at=st.integers(0, 2000), byte=st.integers(0, 0xFF))
+def test_with_another_byte_anywhere_nothing_comes_back_or_the_same(at: int, byte: int) -> None:
+    raw = bytearray(_encode(SERIAL, FILES))
+    raw[at % len(raw)] = byte
+    with suppress(ValueError):
+        assert _decode(SERIAL, bytes(raw)) == FILES
 
 
 def test_nothing_is_known_of_another_card(cache: FolderCache) -> None:

@@ -1,6 +1,10 @@
 """EF.SN: the serial number, and what is none."""
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cps.card.files import is_serial_file, parsed, serial_number
 from cps.errors import CardDataError
@@ -41,6 +45,18 @@ def test_a_card_that_only_looks_alike_has_none(content: bytes | None) -> None:
 def test_a_serial_number_of_another_form_is_refused(content: str) -> None:
     with pytest.raises(CardDataError, match=r"EF\.SN"):
         serial_number(bytes.fromhex(content))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=16), st.binary(min_size=5, max_size=5).map(lambda end: REAL[:7] + end)
+    )
+)
+def test_anything_is_eight_digits_or_none_or_card_data(content: bytes) -> None:
+    with suppress(CardDataError):
+        serial = serial_number(content)
+        assert serial is None or (len(serial) == 8 and serial.isascii() and serial.isdecimal())
 
 
 def test_the_form_is_told_whatever_the_issuer() -> None:
