@@ -4,6 +4,7 @@ Source: org.freedesktop.login1(5); D-Bus Specification, "Match Rules" and "Messa
 """
 
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -21,7 +22,8 @@ from jeepney import (
     message_bus,
     new_method_call,
 )
-from jeepney.io.blocking import open_dbus_connection
+from jeepney.bus import get_bus
+from jeepney.io.blocking import DBusConnection, prep_socket
 from jeepney.wrappers import unwrap_msg
 
 from cps.agent.platform import DesktopListener
@@ -69,6 +71,29 @@ class LogindLimits:
     """Pause before logind is looked for anew."""
 
 
+class _BoundedConnection(DBusConnection):  # type: ignore[misc] # jeepney has no types
+    """A connection that waits for no answer without end.
+
+    The library's own waits for ever for the answer to its greeting, and leaves the socket open.
+    """
+
+    def __init__(self, bus: socket.socket) -> None:
+        try:
+            super().__init__(bus)
+        except BaseException:
+            self.close()
+            raise
+
+    def send_and_get_reply(self, message: Message, *, timeout: float | None = None) -> Message:
+        """Send *message* and return its answer.
+
+        :raises TimeoutError: where there is none in time.
+        """
+        seconds = _CALL_SECONDS if timeout is None else timeout
+        answer: Message = super().send_and_get_reply(message, timeout=seconds)
+        return answer
+
+
 class Logind:
     """A connection to logind, which tells what happens to the session of this process.
 
@@ -79,8 +104,8 @@ class Logind:
     def __init__(self, bus: str = SYSTEM_BUS) -> None:
         self._signals: deque[Message] = deque(maxlen=_MAX_WAITING)
         try:
-            self._connection = open_dbus_connection(bus)
-        except (OSError, ValueError, RuntimeError) as exc:
+            self._connection = _BoundedConnection(prep_socket(get_bus(bus)))
+        except (OSError, ValueError, RuntimeError, DBusErrorResponse) as exc:
             raise LogindError(f"no bus: {exc}") from exc
         try:
             self._subscribe()
@@ -156,7 +181,7 @@ class Logind:
 
     def _call(self, call: Message) -> Iterable[Any]:
         try:
-            answer = self._connection.send_and_get_reply(call, timeout=_CALL_SECONDS)
+            answer = self._connection.send_and_get_reply(call)
             body: tuple[Any, ...] = unwrap_msg(answer)
         except DBusErrorResponse as exc:
             raise LogindError(f"{exc.name}: {exc.data}") from exc

@@ -5,12 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from jeepney import HeaderFields, Message, new_signal
+from jeepney import HeaderFields, Message, Parser, new_error, new_signal
 
+from cps.agent import logind as agent_logind
 from cps.agent.logind import DesktopEvent, Logind, LogindError, LogindLimits, LogindWatch
 from tests.support.logind import (
     MANAGER,
@@ -163,6 +164,61 @@ def test_a_bus_that_says_nothing_is_given_up(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(LogindError, match="no bus"):
             Logind(f"unix:path={path}")
+
+
+@contextmanager
+def bus_that_answers(
+    folder: Path, answer: Callable[[Message], Message | None]
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Run a bus that lets everybody in; yield its address, and what came after its answers."""
+    rest: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection, connection.makefile("rb") as received:
+            assert b"AUTH EXTERNAL" in received.readline()
+            connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
+            assert received.readline() == b"BEGIN\r\n"
+            parser = Parser()
+            while (greeting := parser.get_next_message()) is None:
+                parser.add_data(received.read1())
+            if (said := answer(greeting)) is not None:
+                connection.sendall(said.serialise(serial=1))
+            rest.append(received.read())
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{folder}/bus")
+        listening.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"unix:path={folder}/bus", rest
+        thread.join(SOON)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        pytest.param(lambda greeting: None, "no bus: ", id="nothing"),
+        pytest.param(
+            lambda greeting: new_error(greeting, "org.freedesktop.DBus.Error.LimitsExceeded"),
+            "LimitsExceeded",
+            id="no",
+        ),
+    ],
+)
+def test_a_bus_that_lets_in_and_does_not_greet_is_left(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[Message], Message | None],
+    why: str,
+) -> None:
+    monkeypatch.setattr(agent_logind, "_CALL_SECONDS", 0.1)
+    with (
+        bus_that_answers(tmp_path, answer) as (address, rest),
+        pytest.raises(LogindError, match=why),
+    ):
+        Logind(address)
+    assert rest == [b""], "the connection is closed"
 
 
 def test_without_logind_there_is_an_error(bus: str) -> None:
