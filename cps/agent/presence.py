@@ -305,10 +305,14 @@ class _Watch:
             try:
                 self._tell(event)
             except SignInError as exc:
-                if self._is_hopeless(exc):
+                if event is LeaseEvent.LOCKED_END and exc.code is ErrorCode.REQUEST_MALFORMED:
+                    # A gateway older than this message knows another one that ends the session.
+                    event = LeaseEvent.REMOVED
+                elif self._is_hopeless(exc):
                     _LOG.warning("%s was not told of it: %s", self._lease.origin, exc)
                     break
-                time.sleep(self._limits.retry)
+                else:
+                    time.sleep(self._limits.retry)
             else:
                 break
         self._finish()

@@ -434,15 +434,27 @@ def test_where_the_administrator_says_so_a_locked_screen_ends_every_session(desk
     assert set(desk.gateway.events) == {LOCKED_END}
 
 
-def test_a_gateway_that_does_not_know_the_message_hears_no_heartbeat_any_more(desk: Desk) -> None:
+def test_a_gateway_older_than_the_message_is_told_by_one_that_it_knows(desk: Desk) -> None:
     presence = strict(desk)
     desk.gateway.fails = {LOCKED_END: SignInError(ErrorCode.REQUEST_MALFORMED, "event")}
-    presence.watch(desk.lease())
+    presence.watch(desk.lease(SELDOM))
     presence.screen_locks()
     await_(lambda: len(presence) == 0)
-    seen = len(desk.gateway.messages)
-    time.sleep(0.1)
-    assert len(desk.gateway.messages) == seen
+    assert desk.gateway.events == [LOCKED_END, REMOVED]
+    first, second = desk.gateway.messages
+    assert second.counter > first.counter
+
+
+def test_an_older_gateway_that_is_away_meanwhile_is_told_until_it_arrives(desk: Desk) -> None:
+    presence = strict(desk)
+    malformed = SignInError(ErrorCode.REQUEST_MALFORMED, "event")
+    desk.gateway.fails = {LOCKED_END: malformed, REMOVED: AWAY}
+    presence.watch(desk.lease(SELDOM))
+    presence.screen_locks()
+    await_(lambda: desk.gateway.events.count(REMOVED) >= 2)
+    desk.gateway.fails = {LOCKED_END: malformed}
+    await_(lambda: len(presence) == 0)
+    assert desk.gateway.events.count(LOCKED_END) == 1
 
 
 def test_a_login_that_ends_behind_a_locked_screen_hears_of_it(desk: Desk) -> None:
