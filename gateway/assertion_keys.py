@@ -6,6 +6,7 @@ processes that read it agree at every instant without speaking to each other.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -116,12 +117,16 @@ def read(path: Path) -> KeyRing:
     return KeyRing(tuple(SigningKey.of(_private_key(e[2]), int(e[1] or 0)) for e in entries))
 
 
-def rotate(path: Path, now: datetime, *, at_once: bool) -> KeyRing:
+def rotate(
+    path: Path, now: datetime, *, at_once: bool, before: Callable[[], object] | None = None
+) -> KeyRing:
     """Put a new key into *path* and return the ring; running processes follow by themselves.
 
     :param at_once: the new key signs now and all others are gone, for a key that got into wrong
         hands; portals that do not ask for the keys at an unknown one refuse everybody for as long
         as they keep them.
+    :param before: is called when nothing refuses the change any more; where it raises, nothing is
+        changed.
     :raises ConfigurationError: where a rotation is under way, the file belongs to another user, or
         cannot be read or written.
     """
@@ -131,6 +136,8 @@ def rotate(path: Path, now: datetime, *, at_once: bool) -> KeyRing:
             ring = KeyRing((SigningKey.of(_new_private_key(), int(now.timestamp())),))
         else:
             ring = read(path).rotated(now)
+        if before is not None:
+            before()
         replace(path, _encode(ring))
     return ring
 

@@ -183,16 +183,31 @@ def read(path: Path) -> JournalRing:
     return JournalRing.decode(read_closed(path, max_bytes=MAX_FILE_BYTES))
 
 
-def begin_change(path: Path, now: datetime) -> JournalRing:
+def begin_change(
+    path: Path, now: datetime, *, before: Callable[[], object] | None = None
+) -> JournalRing:
     """Put a new key into *path*, to which running processes hand their chains over.
 
+    :param before: is called when nothing refuses the change any more; where it raises, nothing is
+        changed.
     :raises ConfigurationError: where a change is under way already, the file belongs to another
         user, or cannot be read or written.
     """
     with mapped_errors(path), changing(path):
         ring = read(path).rotated(now)
+        if before is not None:
+            before()
         replace(path, ring.encode())
     return ring
+
+
+def require_changeable(path: Path) -> None:
+    """Return where the keys in *path* can be changed.
+
+    :raises ConfigurationError: where the file belongs to another user, or cannot be read.
+    """
+    with mapped_errors(path), changing(path):
+        read(path)
 
 
 def finish_change(path: Path) -> JournalRing:

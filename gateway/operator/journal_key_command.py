@@ -1,10 +1,11 @@
 """``cps-gateway audit rotate-key``: change the key that signs the journal and names its records."""
 
 import argparse
+from functools import partial
 
 from gateway.clock import Clock
 from gateway.journal.places import KEY_FILE, chains_in, journal_folder, journal_keys, open_chain
-from gateway.journal.ring import JournalRing, begin_change, finish_change
+from gateway.journal.ring import JournalRing, begin_change, finish_change, require_changeable
 from gateway.operator.acts import record_act
 from gateway.operator.portal_option import add_config
 from gateway.settings import Settings
@@ -38,9 +39,13 @@ def rotate_key(options: argparse.Namespace, settings: Settings, clock: Clock) ->
         where a chain cannot be written, and then ``--finish`` goes on from there.
     """
     file, keys = settings.state_dir / KEY_FILE, journal_keys(settings).current
-    record_act(settings, clock, "journal_key_rotated", key=keys().current.kid)
-    if not options.finish:
-        begin_change(file, clock())
+    # What is refused is not recorded, nor done what cannot be recorded.
+    record = partial(record_act, settings, clock, "journal_key_rotated", key=keys().current.kid)
+    if options.finish:
+        require_changeable(file)
+        record()
+    else:
+        begin_change(file, clock(), before=record)
     folder = journal_folder(settings)
     for name in chains_in(folder):
         open_chain(settings, name, keys=keys, clock=clock).hand_over()

@@ -1,6 +1,7 @@
 """What ``cps-gateway keys`` does: show the keys that sign assertions, and change them."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gateway.assertion_keys import RETIRE_SECONDS, KeyRing, load_or_create, rotate
@@ -31,9 +32,10 @@ def rotate_keys(
     :raises StoreUnavailableError: where it cannot be recorded; then nothing is changed.
     """
     settings = _load(settings_path, portal)
-    record_act(settings, clock, "keys_rotated", at_once=at_once)
+    # What is refused is not recorded.
+    record = partial(record_act, settings, clock, "keys_rotated", at_once=at_once)
     now = clock()
-    return _lines(rotate(_key_file(settings), now, at_once=at_once), now)
+    return _lines(rotate(_key_file(settings), now, at_once=at_once, before=record), now)
 
 
 def _load(settings_path: Path, portal: str | None) -> Settings:

@@ -133,6 +133,15 @@ def test_a_change_is_recorded_or_not_made(gateway: Gateway) -> None:
     assert json.loads(line)["key"] == before.current.kid
 
 
+def test_a_change_that_is_refused_is_not_recorded(gateway: Gateway, mocker: MockerFixture) -> None:
+    gateway.audit("rotate-key", "--keep-old")
+    assert gateway.audit("rotate-key") == 2
+    mocker.patch("os.geteuid", return_value=4711)
+    assert gateway.audit("rotate-key", "--finish") == 2
+    log = gateway.file.parent / "audit.log"
+    assert len(log.read_text().splitlines()) == 1
+
+
 def test_a_chain_that_cannot_be_written_is_handed_over_later(
     gateway: Gateway, mocker: MockerFixture
 ) -> None:

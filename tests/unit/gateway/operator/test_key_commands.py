@@ -52,6 +52,13 @@ def test_a_rotation_is_recorded_or_not_done(settings: Path, tmp_path: Path) -> N
     assert list_keys(settings, MOMENT) == before
 
 
+def test_a_rotation_that_is_refused_is_not_recorded(settings: Path, tmp_path: Path) -> None:
+    rotate_keys(settings, lambda: MOMENT, at_once=False)
+    with pytest.raises(ConfigurationError):
+        rotate_keys(settings, lambda: MOMENT, at_once=False)
+    assert len((tmp_path / "audit.log").read_text().splitlines()) == 1
+
+
 def test_a_damaged_file_is_named(settings: Path, tmp_path: Path) -> None:
     list_keys(settings, MOMENT)
     (file,) = tmp_path.rglob("assertion-key.pem")
