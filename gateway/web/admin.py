@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, abort, make_response, render_template, request
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import MethodNotAllowed
 
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
@@ -45,6 +46,7 @@ MAX_FIELD_CHARS = 64
 def admin(parts: Parts) -> Blueprint:
     """Return the administrators' page, behind the rule of :func:`admit`."""
     pages = Blueprint("admin", __name__, url_prefix=ADMIN_PAGES)
+    pages.before_app_request(_hide_wrong_methods)
     pages.before_request(partial(admit, parts))
 
     @pages.context_processor
@@ -140,6 +142,18 @@ def admin(parts: Parts) -> Blueprint:
         return _done("cleared", identity=identity)
 
     return pages
+
+
+def _hide_wrong_methods() -> None:
+    """Answer a method that a page does not take as if no page were there.
+
+    Whoever asks is not looked at before a page fits, and the answer must not name methods to all.
+
+    :raises NotFound: for such a request.
+    """
+    is_ours = request.path == ADMIN_PAGES or request.path.startswith(f"{ADMIN_PAGES}/")
+    if is_ours and isinstance(request.routing_exception, MethodNotAllowed):
+        abort(404)
 
 
 def _find(parts: Parts, selection: Selection, *, first: int = 0, most: int) -> Found:

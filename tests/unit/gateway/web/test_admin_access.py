@@ -235,13 +235,26 @@ def test_nothing_is_done_by_opening_a_page(desk: AdminDesk, path: str) -> None:
     keys = desk.let_in(COLLEAGUE)
     browser = desk.log_in()
     answer = browser.open(f"{path}?identity={COLLEAGUE.national_id}&confirmed=yes")
-    assert answer.status_code == 405
+    assert answer.status_code == 404
     assert set(keys) <= desk.living()
 
 
 @pytest.mark.parametrize("path", GETS)
 def test_a_list_takes_no_form(desk: AdminDesk, path: str) -> None:
-    assert desk.log_in().submit(path).status_code == 405
+    assert desk.log_in().submit(path).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", [*GETS, *POSTS])
+def test_no_method_shows_somebody_else_that_there_is_a_page(
+    desk: AdminDesk, method: str, path: str
+) -> None:
+    browser = desk.log_in(TEST_PERSON)
+    nothing = browser.client.open("/_cps/nothing", method=method, base_url=ORIGIN)
+    answer = browser.client.open(path, method=method, base_url=ORIGIN)
+    assert answer.status_code == nothing.status_code == 404
+    assert without_incident(answer) == without_incident(nothing)
+    assert dict(answer.headers).keys() == dict(nothing.headers).keys()
 
 
 def test_a_session_that_ended_opens_nothing(desk: AdminDesk) -> None:
