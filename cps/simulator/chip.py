@@ -12,6 +12,7 @@ from cps.errors import CardMuteError
 from cps.simulator.chipdoc import ChipDocCard
 from cps.simulator.command import (
     GET_RESPONSE,
+    PERFORM_SECURITY_OPERATION,
     Command,
     CommandRefusedError,
     InstructionSet,
@@ -21,7 +22,6 @@ from cps.simulator.ias import OLD_CLASS, IASCard
 from cps.simulator.image import CardImage
 from cps.status import SW
 
-PERFORM_SECURITY_OPERATION = 0x2A
 CHAINING = 0x10
 """The bit of the class that says: there is more of this command to come."""
 MAX_CHAINED_BYTES = 1024

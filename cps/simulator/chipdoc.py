@@ -10,6 +10,7 @@ from cps.simulator.chipdoc_keys import ChipDocKeys
 from cps.simulator.chipdoc_pins import ChipDocPINs
 from cps.simulator.command import (
     GET_RESPONSE,
+    PERFORM_SECURITY_OPERATION,
     Command,
     CommandRefusedError,
     Instruction,
@@ -92,7 +93,7 @@ def _application(image: CardImage) -> dict[int, Instruction]:
         0x20: pins.verify,
         0x22: keys.manage_security_environment,
         0x24: pins.change,
-        0x2A: keys.perform_security_operation,
+        PERFORM_SECURITY_OPERATION: keys.perform_security_operation,
         0x2C: pins.reset_retry_counter,
         0x84: get_challenge,
         SELECT: files.select,

@@ -7,6 +7,7 @@ from typing import Protocol
 from cps.status import SW
 
 GET_RESPONSE = 0xC0
+PERFORM_SECURITY_OPERATION = 0x2A
 
 
 class CommandRefusedError(Exception):

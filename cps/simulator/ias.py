@@ -4,6 +4,7 @@ from cps import tlv
 from cps.simulator.challenge import get_challenge
 from cps.simulator.command import (
     GET_RESPONSE,
+    PERFORM_SECURITY_OPERATION,
     CommandRefusedError,
     Instruction,
     find_in,
@@ -58,7 +59,7 @@ class IASCard:
             0x20: pins.verify,
             0x22: keys.manage_security_environment,
             0x24: pins.change,
-            0x2A: keys.perform_security_operation,
+            PERFORM_SECURITY_OPERATION: keys.perform_security_operation,
             0x2C: pins.reset_retry_counter,
             0x84: get_challenge,
             0x88: keys.internal_authenticate,
@@ -68,6 +69,9 @@ class IASCard:
             0xCB: objects.get_data,
             0xD6: files.update_binary,
         }
+        if contactless:
+            # By radio there is no hash and no operation with a key but to authenticate.
+            del instructions[PERFORM_SECURITY_OPERATION]
         self._classes: dict[int, dict[int, Instruction]] = {
             CLASS: instructions,
             CHAINED_CLASS: instructions,

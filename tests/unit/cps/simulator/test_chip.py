@@ -177,7 +177,7 @@ def test_by_radio_only_the_technical_key_works_and_wants_no_pin(radio: SoftwareC
     for command in ("00 22 41 A4 06 800102 840182", "00 22 41 B6 06 800142 840181"):
         assert execute(radio, command) == "9000"
     assert execute(radio, "00 88 00 00 01 00 00") == "6985"
-    assert execute(radio, "00 2A 9E 9A 20" + "00" * 32 + "00") == "6985"
+    assert execute(radio, "00 2A 9E 9A 20" + "00" * 32 + "00") == "6D00"
 
     execute(radio, "00 A4 09 0C 04 3F00 0002")
     assert execute(radio, "00 22 41 A4 06 800102 840183") == "9000"

@@ -29,6 +29,15 @@ def test_a_class_has_these_instructions_and_no_other(
         card.find(cla, ins)
 
 
+@pytest.mark.parametrize("cla", [0x00, 0x10])
+def test_by_radio_there_are_no_security_operations(cla: int) -> None:
+    card = IASCard(cards.image(), contactless=True)
+    with pytest.raises(CommandRefusedError, match="6D00"):
+        card.find(cla, 0x2A)
+    for ins in set(INSTRUCTIONS) - {0x2A}:
+        card.find(cla, ins)
+
+
 def test_there_is_no_other_class(card: IASCard) -> None:
     for cla in set(range(256)) - {0x00, 0x10, 0xA0}:
         with pytest.raises(CommandRefusedError, match="6E00"):
