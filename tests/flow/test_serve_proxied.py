@@ -14,7 +14,7 @@ from gateway.database import Database
 from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import SessionSettings
 from tests.support.nginx import nginx_program
-from tests.support.proxy_protocol import text_header
+from tests.support.proxy_protocol import binary_header, text_header
 from tests.support.relay import PERSON, RawServer, Wire, echo, new_agent_key, raw_request
 from tests.support.serving import ServedGateway, free_port, served_gateway, write_settings
 
@@ -41,7 +41,10 @@ def peer_told(wire: Wire) -> str:
     answer = wire.response()
     assert answer.status == 200
     fields = {name.lower(): value for name, value in json.loads(answer.body)["fields"]}
-    return str(fields["x-forwarded-for"])
+    peer = str(fields["x-forwarded-for"])
+    node = f'"[{peer}]"' if ":" in peer else peer
+    assert f"for={node};" in fields["forwarded"]
+    return peer
 
 
 @contextmanager
@@ -136,9 +139,16 @@ def test_portals_share_the_proxies(two: tuple[ServedGateway, int], tmp_path: Pat
     for name, host in (("a", "localhost"), ("b", "127.0.0.1")):
         with session_in(tmp_path / "state" / "portals" / name) as cookie:
             request = raw_request("/x", cookie=cookie, host=f"{host}:{port}")
-            with Wire.open(served.address) as wire:
-                wire.send(text_header(BROWSER) + request)
-                assert peer_told(wire) == BROWSER
+            for header, told in (
+                (text_header(BROWSER), BROWSER),
+                # One browser on IPv4 has one name, however the proxy writes it.
+                (text_header(f"::ffff:{BROWSER}"), BROWSER),
+                (binary_header(f"::ffff:{BROWSER}"), BROWSER),
+                (text_header("2001:db8::7"), "2001:db8::7"),
+            ):
+                with Wire.open(served.address) as wire:
+                    wire.send(header + request)
+                    assert peer_told(wire) == told
             with Wire.open(served.address) as wire:
                 wire.send(request)
                 assert wire.rest() == b""
