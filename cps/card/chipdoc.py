@@ -38,6 +38,7 @@ class ChipDocApplet:
     def __init__(self, connection: CardConnection) -> None:
         self._basic = Channel(connection)
         self._channel = Channel(connection, number=_CHANNEL)
+        self._wants_fci = False
 
     @property
     def channel(self) -> Channel:
@@ -80,12 +81,26 @@ class ChipDocApplet:
         file selected again.
         """
         try:
-            commands.select_below_mf(self._channel, path)
+            self._select_here(path)
         except CardRefusedError as exc:
             if exc.sw not in _ELSEWHERE:
                 raise
             self.open()
-            commands.select_below_mf(self._channel, path)
+            self._select_here(path)
+
+    def _select_here(self, path: bytes) -> None:
+        """Select in the application that has the channel.
+
+        The issuer's own middleware always has a path answered by an FCI. Whether a card selects
+        one without was never seen: where it refuses, it is asked as the middleware does, for good.
+        """
+        try:
+            commands.select_below_mf(self._channel, path, with_fci=self._wants_fci)
+        except CardRefusedError as exc:
+            if self._wants_fci or exc.sw != SW.INCORRECT_P1_P2:
+                raise
+            commands.select_below_mf(self._channel, path, with_fci=True)
+            self._wants_fci = True
 
     def tries_left(self, reference: int) -> int:
         left = pins.count_tries(self._channel, reference=reference)

@@ -31,16 +31,18 @@ def select(channel: Channel, path: bytes) -> None:
     _select(channel, p1=0x09, data=path)
 
 
-def select_below_mf(channel: Channel, path: bytes) -> None:
+def select_below_mf(channel: Channel, path: bytes, *, with_fci: bool = False) -> None:
     """Make the file at *path* the current one, on a card that wants no 3F00 in front.
 
     :param path: as of :func:`select`.
+    :param with_fci: whether the card is to tell of the file, which is then passed over: for a card
+        that selects in no other way.
     :raises CardRefusedError: FILE_NOT_FOUND where there is none.
     """
     if path == _MF:
-        _select(channel, p1=0x00, data=_MF)
+        _select(channel, p1=0x00, data=_MF, with_fci=with_fci)
     else:
-        _select(channel, p1=0x08, data=path.removeprefix(_MF))
+        _select(channel, p1=0x08, data=path.removeprefix(_MF), with_fci=with_fci)
 
 
 def select_application(channel: Channel, aid: bytes) -> None:
@@ -184,9 +186,10 @@ def decipher(channel: Channel, cryptogram: bytes) -> bytes:
     return _data(name, channel.transmit(command))
 
 
-def _select(channel: Channel, *, p1: int, data: bytes) -> None:
+def _select(channel: Channel, *, p1: int, data: bytes, with_fci: bool = False) -> None:
     # P2 0C: no FCP is wanted; every file here says its own length, and each APDU takes 0.1 s.
-    command = CommandAPDU(cla=channel.cla, ins=0xA4, p1=p1, p2=0x0C, data=data)
+    p2, ne = (0x00, MAX_NE) if with_fci else (0x0C, None)
+    command = CommandAPDU(cla=channel.cla, ins=0xA4, p1=p1, p2=p2, data=data, ne=ne)
     sw = channel.transmit(command).sw
     # Some cards offer the FCP all the same: the file is selected, the offer is passed over.
     if sw != SW.SUCCESS and bytes_available(sw) is None:

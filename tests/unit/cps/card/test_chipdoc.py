@@ -90,11 +90,40 @@ def test_a_path_is_named_without_the_mf(path: bytes, command: str, sw: str) -> N
     run(exchange(command, sw), lambda applet: applet.select(path))
 
 
-@pytest.mark.parametrize("sw", ["68 81", "6E 00", "6D 00", "6A 86"])
+@pytest.mark.parametrize("sw", ["68 81", "6E 00", "6D 00"])
 def test_a_closed_channel_is_opened_once(sw: str) -> None:
     wrong = select("3F00").replace("90 00", sw)
     run(wrong + application() + select("3F00"), lambda applet: applet.select(MF))
     assert refused(wrong + application() + wrong, lambda applet: applet.select(MF))
+
+
+WITHOUT_FCI = exchange("01 A4 00 0C 02 3F 00", "6A 86")
+FCI = "6F 04 83 02 3F 00"
+
+
+def with_fci(path: str, *, t0: bool) -> str:
+    command = f"01 A4 {path}"
+    if t0:
+        return exchange(command, "61 06") + exchange("01 C0 00 00 06", f"{FCI} 90 00")
+    return exchange(f"{command} 00", f"{FCI} 90 00")
+
+
+@pytest.mark.parametrize("t0", [False, True], ids=["T=1", "T=0"])
+def test_a_card_that_wants_to_tell_of_a_file_is_let_from_then_on(t0: bool) -> None:
+    script = WITHOUT_FCI + with_fci("00 00 02 3F 00", t0=t0) + with_fci("08 00 02 D0 03", t0=t0)
+
+    def work(applet: ChipDocApplet) -> None:
+        applet.select(MF)
+        applet.select(EF_SN)
+
+    run(script, work, t0=t0)
+
+
+def test_another_application_that_refuses_both_ways_is_left() -> None:
+    refused_both = WITHOUT_FCI + exchange("01 A4 00 00 02 3F 00 00", "6A 86")
+    run(refused_both + application() + select("3F00"), lambda applet: applet.select(MF))
+    script = refused_both + application() + refused_both
+    assert refused(script, lambda applet: applet.select(MF)).sw == 0x6A86
 
 
 def test_another_refusal_opens_nothing() -> None:
