@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import date, datetime, timedelta
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 
 from gateway.clock import Clock
@@ -30,6 +30,9 @@ LOCK_SECONDS = 5.0
 """Longest wait for the lock; other processes hold it for one write."""
 PURGED = "purged"
 """The event that says that a file was removed because its time was over."""
+
+MAX_PURGED = 2
+"""Most files that go when a new one is begun: a clock that is wrong for once costs no more."""
 
 _RETRY_SECONDS = 0.001
 
@@ -216,14 +219,14 @@ class Chain:
         write_head(self._folder, self._head)
 
     def _outdated(self, now: datetime) -> list["_Outdated"]:
-        """Return the files whose lines have all been kept for long enough."""
-        files = chain_files(self._folder, self._name)
+        """Return the oldest files, as far as their lines have all been kept for long enough."""
+        files = pairwise(chain_files(self._folder, self._name))
         limit = now.date() - self._limits.retention
-        # The lines of a file are from before the next one was begun.
+        # From the beginning on: a gap behind a file that stays would be a loss.
+        old = takewhile(lambda pair: _last_day(*pair, today=now.date()) < limit, files)
         return [
             _Outdated(file=file, last=following.first - 1)
-            for file, following in pairwise(files)
-            if following.day < limit
+            for file, following in islice(old, MAX_PURGED)
         ]
 
     @contextmanager
@@ -259,3 +262,12 @@ class Chain:
             yield
         except (OSError, ValueError) as exc:
             raise StoreUnavailableError(f"{self._folder.name}: cannot be written: {exc}") from exc
+
+
+def _last_day(file: ChainFile, following: ChainFile, *, today: date) -> date:
+    """Return the last day on which a line of *file* may have been written.
+
+    Days to come are those of a clock that was ahead. One that was set back begins a file of an
+    earlier day, which says nothing of the lines before it.
+    """
+    return max((day for day in (file.day, following.day) if day <= today), default=today)

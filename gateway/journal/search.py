@@ -23,8 +23,8 @@ def find(
     begin = "" if since is None else since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     files = chain_files(folder, chain)
     for file, following in pairwise(files):
-        # Lines of a file are from before the next one was begun.
-        if since is None or following.day >= since.date():
+        # Where the clock was set back, the next file was begun on an earlier day.
+        if since is None or max(file.day, following.day) >= since.date():
             yield from _chosen(_in_full_file(file, name, value), name, value, begin)
     for file in files[-1:]:
         yield from _chosen(_in_open_file(file, name, value), name, value, begin)

@@ -11,6 +11,7 @@ from pytest_mock import MockerFixture
 
 from gateway.errors import StoreUnavailableError
 from gateway.journal import chain as chain_module
+from gateway.journal.chain import MAX_PURGED
 from gateway.journal.checkpoint import CHECKPOINT_LINES
 from gateway.journal.line import START, digest_of
 from tests.support.chains import ChainPlace
@@ -103,6 +104,56 @@ def test_a_file_whose_time_is_over_goes_and_the_chain_says_so(place: ChainPlace)
         "20261128",
     ]
     assert place.values("through") == [2, 4]
+    assert place.faults() == []
+
+
+def write_a_day(place: ChainPlace) -> None:
+    place.chain().append([{"event": "a"}])
+    place.now += timedelta(days=1)
+
+
+@pytest.mark.parametrize("days", [-10_000, -400], ids=["battery dead", "last year"])
+def test_a_clock_that_was_set_back_removes_nothing(place: ChainPlace, days: int) -> None:
+    write_a_day(place)
+    right = place.now
+    place.now += timedelta(days=days)
+    place.chain().append([{"event": "a"}])
+    place.now = right
+    for _ in range(3):
+        write_a_day(place)
+    assert len(place.paths()) == 5
+    assert place.faults() == []
+
+
+def test_a_clock_that_is_ahead_for_once_costs_no_more_than_the_oldest_files(
+    place: ChainPlace,
+) -> None:
+    for _ in range(10):
+        write_a_day(place)
+    right = place.now
+    place.now += timedelta(days=4000)
+    place.chain().append([{"event": "a"}])
+    place.now = right
+    write_a_day(place)
+    assert len(place.paths()) == 10 - MAX_PURGED + 2
+    assert place.faults() == []
+
+
+def test_files_of_a_clock_that_was_ahead_go_in_their_turn(place: ChainPlace) -> None:
+    place.retention = timedelta(days=2)
+    write_a_day(place)
+    right = place.now
+    place.now += timedelta(days=4000)
+    write_a_day(place)
+    place.now = right
+    for _ in range(8):
+        write_a_day(place)
+    assert [path.name[-14:-6] for path in place.paths()] == [
+        "20261128",
+        "20261129",
+        "20261130",
+        "20261201",
+    ]
     assert place.faults() == []
 
 

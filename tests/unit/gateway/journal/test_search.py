@@ -51,6 +51,14 @@ def test_files_of_before_are_not_even_opened(place: ChainPlace) -> None:
     assert not index_of(place.paths()[0]).exists()
 
 
+def test_a_clock_that_was_set_back_hides_no_line(place: ChainPlace) -> None:
+    place.now -= timedelta(days=300)
+    place.chain().append([{"at": "2026-01-31T09:30:00.000Z", "who": "81", "record": "h:back"}])
+    place.now += timedelta(days=300)
+    place.chain().append([{"at": "2026-11-28T09:30:00.000Z", "who": "81", "record": "h:right"}])
+    assert records(place, "who", "81", since_days=1) == ["h:4", "h:right"]
+
+
 def test_an_index_that_leads_elsewhere_brings_no_wrong_line(place: ChainPlace) -> None:
     assert index_full_files(place.folder, NAME) == 4
     first, second, *_ = place.paths()
