@@ -18,23 +18,31 @@ from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QDialog,
+    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 _WIDTH = 460
+_WIDTH_CHARACTERS = 66
+"""As many letters of middle width as the window is wide at least, however large the font is."""
 _MARGIN = 24
+_FRAME = 64
+"""What the desktop may put around a window as high as the screen."""
 _ALERT = "background: #b3261e; color: #ffffff; padding: 10px; border-radius: 6px; font-weight: 600"
-_WARNING = "color: #b3261e; font-weight: 600"
+_WARNING = "color: {colour}; font-weight: 600"
+_WARNING_ON_LIGHT, _WARNING_ON_DARK = "#b3261e", "#ffb4ab"
+_HALF_LIGHT = 128
 _FRENCH_DIGITS = {ord(letter): digit for digit, letter in enumerate("à&é\"'(-è_ç")}
 """What the keys of the digits give on a French keyboard without the shift key."""
 _DIGIT_ROWS = ("123", "456", "789", " 0<")
-_LONG_WORD = re.compile(r"\S{32}")
+_LONG_WORD = re.compile(r"\S{16}")
 _BREAK = "\N{ZERO WIDTH SPACE}"
 """Where a line may end: an address that ran out of the window would hide where it leads."""
 _BULLET = "\N{BULLET}"
@@ -143,11 +151,12 @@ class QuestionWindow(QDialog):
         self.field: PINField | None = None
         self.tick: QCheckBox | None = None
         self.accept_button: QPushButton | None = None
+        self.cancel_button: QPushButton | None = None
         self.setWindowTitle(shown["title"])
         self.setWindowFlag(Qt.WindowType.WindowStaysOnTopHint)
         self.setWindowFlag(Qt.WindowType.WindowContextHelpButtonHint, on=False)
-        self.setFixedWidth(_WIDTH)
-        layout = QVBoxLayout(self)
+        self._content = QWidget()
+        layout = QVBoxLayout(self._content)
         layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         layout.setSpacing(8)
         self._add_words(layout)
@@ -157,12 +166,15 @@ class QuestionWindow(QDialog):
             self.tick = QCheckBox(shown["tick"])
             self.tick.toggled.connect(lambda _: self._refresh())
             layout.addWidget(self.tick)
-        self._hint = self._label(layout, "", style=_WARNING)
+        self._hint = self._label(layout, "", style=self._warning_style())
         self._hint.setAccessibleName("")
         self._add_buttons(layout)
         self.setAccessibleName(shown["title"])
         self.setAccessibleDescription(" ".join(shown["lines"]))
+        self._scroll_what_does_not_fit()
+        self._choose_default()
         self._refresh()
+        self.fit()
 
     def accept(self) -> None:
         """Say yes, where everything that is wanted is there."""
@@ -186,9 +198,42 @@ class QuestionWindow(QDialog):
             self.field.wipe()
         super().reject()
 
+    def fit(self) -> None:
+        """Make the window as large as its words want, and no larger than the screen."""
+        room = self.screen().availableGeometry()
+        letters = _WIDTH_CHARACTERS * self.fontMetrics().averageCharWidth()
+        width = min(max(_WIDTH, letters), room.width() - _FRAME)
+        height = min(self._content.heightForWidth(width), room.height() - _FRAME)
+        self.setFixedSize(width, height)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         event.ignore()
         self.reject()
+
+    def _scroll_what_does_not_fit(self) -> None:
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        # The keys Tab and the arrows move what is asked for into view; the area itself is no stop.
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(self._content)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(area)
+
+    def _choose_default(self) -> None:
+        """Settle what Enter does and where keys go, now that all is in the window."""
+        careful = bool(self._shown.get("careful"))
+        default = self.cancel_button if careful else self.accept_button
+        if default is not None:
+            default.setDefault(True)
+        first = default if self.field is None else self.field
+        if first is not None:
+            first.setFocus()
+
+    def _warning_style(self) -> str:
+        on_light = self.palette().window().color().lightness() >= _HALF_LIGHT
+        return _WARNING.format(colour=_WARNING_ON_LIGHT if on_light else _WARNING_ON_DARK)
 
     def _add_words(self, layout: QVBoxLayout) -> None:
         if self._shown.get("alert"):
@@ -201,7 +246,7 @@ class QuestionWindow(QDialog):
         for line in lines:
             self._label(layout, line)
         for warning in self._shown.get("warnings", []):
-            self._label(layout, warning, style=_WARNING)
+            self._label(layout, warning, style=self._warning_style())
 
     def _add_field(self, layout: QVBoxLayout, pin: dict[str, Any]) -> None:
         self.field = PINField(pin["longest"], self._say)
@@ -224,7 +269,6 @@ class QuestionWindow(QDialog):
                 if name != " ":
                     pad.addWidget(self._key(name, pin["erase"]), row, column)
         layout.addLayout(pad)
-        self.field.setFocus()
 
     def _key(self, name: str, erase: str) -> QPushButton:
         assert self.field is not None  # noqa: S101 - made just before
@@ -243,16 +287,12 @@ class QuestionWindow(QDialog):
         row = QHBoxLayout()
         row.addStretch()
         if self._shown.get("cancel"):
-            cancel = QPushButton(self._shown["cancel"])
-            cancel.setAutoDefault(False)
-            cancel.clicked.connect(lambda _: self.reject())
-            row.addWidget(cancel)
-            if self._shown.get("careful"):
-                cancel.setDefault(True)
-                cancel.setFocus()
+            self.cancel_button = QPushButton(self._shown["cancel"])
+            self.cancel_button.setAutoDefault(False)
+            self.cancel_button.clicked.connect(lambda _: self.reject())
+            row.addWidget(self.cancel_button)
         if self._shown.get("accept"):
             self.accept_button = QPushButton(self._shown["accept"])
-            self.accept_button.setDefault(not self._shown.get("careful"))
             self.accept_button.clicked.connect(lambda _: self.accept())
             row.addWidget(self.accept_button)
         layout.addLayout(row)
@@ -272,6 +312,7 @@ class QuestionWindow(QDialog):
     def _say(self, name: str | None) -> None:
         self._hint.setText(self._says.get(name, "") if name else "")
         self._hint.setAccessibleName(self._hint.text())
+        self.fit()
 
     def _refresh(self) -> None:
         if self.accept_button is None:

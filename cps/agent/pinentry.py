@@ -92,7 +92,7 @@ class PinentryPINEntry:
 
     def _require_last_try(self, request: PINRequest, wanted: Wanted) -> None:
         language = request.language
-        lines = [*request.plain_lines(), text("agent_pin.last_try_tick", language)]
+        lines = [*request.plain_lines(), text("agent_pin.last_try_warning", language)]
         with self._dialogue(lines, language, wanted) as pinentry:
             if pinentry.ask("CONFIRM") is None:
                 raise PINCancelledError("the last try was not confirmed")

@@ -181,11 +181,14 @@ def _portal_question(origin: str, language: str) -> dict[str, object]:
 
 def _about(request: PINRequest) -> dict[str, object]:
     """Return what each window about this login shows."""
+    warnings = request.warnings()
+    if request.tries_left == 1:
+        warnings.append(text("agent_pin.last_try_warning", request.language))
     return {
         "title": text("agent_pin.title", request.language),
         "alert": text("agent_pin.plain_http", request.language) if request.plain_http else None,
         "lines": request.lines(),
-        "warnings": request.warnings(),
+        "warnings": warnings,
     }
 
 

@@ -7,6 +7,7 @@ import ast
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,10 +18,19 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials", exc_type=ImportError)
 
-from PySide6.QtCore import QEvent, QLocale, Qt
-from PySide6.QtGui import QGuiApplication, QKeyEvent
+from PySide6.QtCore import QEvent, QLocale, QRect, Qt
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QKeyEvent, QPalette
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QLabel, QPushButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QDialog,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QWidget,
+)
+from pytest_mock import MockerFixture
 
 from cps.agent import pin_window
 from cps.agent import window as questions
@@ -271,22 +281,124 @@ STATES: dict[str, Shown] = {
 }
 
 
+@pytest.fixture(params=[1, 2], ids=["usual letters", "letters of 200 %"])
+def letters(application: QApplication, request: pytest.FixtureRequest) -> Iterator[int]:
+    """Give the system's letters another size."""
+    usual = application.font()
+    larger = QFont(usual)
+    larger.setPointSizeF(usual.pointSizeF() * request.param)
+    application.setFont(larger)
+    yield request.param
+    application.setFont(usual)
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_fits_into_its_window(
-    show: Callable[[Shown], QuestionWindow], state: str, tmp_path: Path
+    show: Callable[[Shown], QuestionWindow], letters: int, state: str, tmp_path: Path
 ) -> None:
     window = show(STATES[state])
     QApplication.processEvents()
     folder = Path(os.environ.get("CPS_PICTURES", str(tmp_path)))
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"window-{state}.png"
+    file = folder / f"window-{state}{'-large' * (letters > 1)}.png"
     assert window.grab().save(str(file))
     assert file.stat().st_size > 1000
-    # Words that are cut off would hide what is signed.
+    require_all_legible(window)
+    area = scroll_area(window)
+    assert area.horizontalScrollBar().maximum() == 0
+    # Here is a screen of 800 lines, with its edge.
+    assert area.verticalScrollBar().maximum() == 0
+
+
+def scroll_area(window: QuestionWindow) -> QScrollArea:
+    (area,) = window.findChildren(QScrollArea)
+    return area
+
+
+def require_all_legible(window: QuestionWindow) -> None:
+    """Check that no words are cut off: they would hide what is signed."""
+    content = scroll_area(window).widget()
+    assert content is not None
     for label in window.findChildren(QLabel):
         assert label.height() >= label.heightForWidth(label.width()) or not label.text()
-        assert label.geometry().right() <= window.width()
         assert label.minimumSizeHint().width() <= label.width()
+    for button in [*window.findChildren(QPushButton), *window.findChildren(QCheckBox)]:
+        assert button.height() >= button.sizeHint().height()
+        assert button.width() >= button.sizeHint().width()
+    for widget in content.findChildren(QWidget):
+        assert content.rect().contains(widget.geometry())
+
+
+def test_a_screen_too_small_for_all_shows_the_rest_where_it_is_asked_for(
+    show: Callable[[Shown], QuestionWindow], mocker: MockerFixture
+) -> None:
+    screen = mocker.patch.object(QuestionWindow, "screen").return_value
+    screen.availableGeometry.return_value = QRect(0, 0, 800, 400)
+    window = show(STATES["pin-last-try"])
+    QApplication.processEvents()
+    assert window.height() < 400
+    require_all_legible(window)
+    cancel = button(window, "Annuler")
+    assert cancel.visibleRegion().isEmpty()
+    while window.focusWidget() is not cancel:
+        QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+    assert not cancel.visibleRegion().isEmpty()
+
+
+def test_the_keys_lead_through_the_window_in_the_order_of_its_words(
+    show: Callable[[Shown], QuestionWindow],
+) -> None:
+    window = show(STATES["pin-last-try"])
+    names = []
+    for _ in range(14):
+        focused = window.focusWidget()
+        names.append(focused.accessibleName() or focused.text())  # type: ignore[attr-defined]
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    assert names == [
+        "Code PIN\u00a0:", *"1234567890", "Effacer le dernier chiffre",
+        "Je connais mon code\u00a0: je continue.", "Annuler",
+    ]  # fmt: skip
+
+
+def test_a_hint_that_needs_room_gets_it(asked: QuestionWindow, letters: int) -> None:
+    before = asked.height()
+    QTest.keyClicks(field_of(asked), "x")
+    asked._hint.setText("Tapez des chiffres. " * 20)
+    asked.fit()
+    QApplication.processEvents()
+    assert asked.height() > before
+    require_all_legible(asked)
+
+
+def test_warnings_are_legible_on_light_and_dark(
+    application: QApplication, show: Callable[[Shown], QuestionWindow]
+) -> None:
+    usual = application.palette()
+    try:
+        for ground in ("#ffffff", "#efefef", "#202020", "#000000"):
+            palette = QPalette(usual)
+            palette.setColor(QPalette.ColorRole.Window, QColor(ground))
+            application.setPalette(palette)
+            window = show(STATES["pin-wrong"])
+            (warning,) = [one for one in window.findChildren(QLabel) if "faux" in one.text()]
+            (colour,) = re.findall(r"color: (#\w+)", warning.styleSheet())
+            assert contrast(QColor(colour), QColor(ground)) >= 4.5
+    finally:
+        application.setPalette(usual)
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast ratio. Source: WCAG 2.2, "contrast ratio" and "relative luminance"."""
+
+    def luminance(colour: QColor) -> float:
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in (colour.redF(), colour.greenF(), colour.blueF())
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 # The program.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cps.agent.window import WindowPINEntry, window_usable
+from cps.authtoken.catalogue import text
 from cps.errors import PINCancelledError
 from tests.unit.cps.agent.test_pin_entry import pin_request
 
@@ -48,7 +49,8 @@ def test_the_window_gets_every_text_and_runs_isolated(
     texts = json.loads(told.read_text(encoding="utf-8"))
     assert texts["isolated"] == 1
     assert "DÉVELOPPEMENT" in texts["alert"]
-    assert (texts["lines"], texts["warnings"]) == (request.lines(), request.warnings())
+    last_try = text("agent_pin.last_try_warning", "fr")
+    assert (texts["lines"], texts["warnings"]) == (request.lines(), [*request.warnings(), last_try])
     assert "bloquera" in texts["tick"]
     assert (texts["pin"]["shortest"], texts["pin"]["longest"]) == (4, 8)
 
