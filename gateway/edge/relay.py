@@ -39,7 +39,7 @@ from gateway.edge.notices import (
     Notice,
     RefusedRequestError,
 )
-from gateway.edge.pages import OwnPages, is_navigation
+from gateway.edge.pages import LOGIN_PATH, OwnPages, is_navigation
 from gateway.edge.peer import PeerOf, peer_of_connection
 from gateway.edge.streams import OpenStreams
 from gateway.edge.target import CONTROL_PATH, INTERNAL_PATH, Target, read_target, require_host
@@ -315,7 +315,7 @@ class Relay:
         except RefusedRequestError as exc:
             may_be_led = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
             if exc.notice is STEP_UP and may_be_led and is_navigation(request):
-                return self.pages.to_login(await self._enter(target))
+                return self.pages.to_login(await self._enter(request, target))
             raise
 
     async def _ask_counted(
@@ -405,11 +405,11 @@ class Relay:
             raise RefusedRequestError(SESSION_REQUIRED, "no session")
         if method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise RefusedRequestError(FORM_NOT_SENT, "no session for a form")
-        return self.pages.to_login(await self._enter(target))
+        return self.pages.to_login(await self._enter(request, target))
 
-    async def _enter(self, target: Target) -> str:
+    async def _enter(self, request: web.BaseRequest, target: Target) -> str:
         """Have the control plane keep where to return to, and return where to log in."""
-        question = json.dumps({"target": target.raw}).encode()
+        question = json.dumps({"target": target.raw, "client": self._peer_of(request)}).encode()
         fields: Fields = [("Host", self._host), ("Content-Type", "application/json")]
         try:
             answer = await self._control_plane.ask(
@@ -417,6 +417,10 @@ class Relay:
             )
             async with answer:
                 content = await _read_small(answer)
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                # The login page is counted too, and says so; where to return to is not kept.
+                await asyncio.sleep(COUNTED_OUT_SECONDS)
+                return LOGIN_PATH
             location = json.loads(content)["location"]
         except (
             UpstreamError,

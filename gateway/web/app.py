@@ -77,9 +77,10 @@ def create_app(
     if counts is not None:
         measure(app, counts)
     limit_rates(app, rates)
-    blueprints = (agent_api, login_pages, session_pages, admin, diagnostics, internal, key_set)
+    blueprints = (agent_api, login_pages, session_pages, admin, diagnostics, key_set)
     for blueprint in (*blueprints, start_pages):
         app.register_blueprint(blueprint(parts))
+    app.register_blueprint(internal(parts, rates))
     teach_templates(app, parts)
     answer_failures(app, parts)
     app.after_request(partial(protect, https=settings.portal.origin.startswith("https:")))

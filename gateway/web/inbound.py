@@ -152,11 +152,12 @@ def read_form(names: frozenset[str], *, max_bytes: int) -> dict[str, str]:
 
 def client_address() -> str | None:
     """Return the browser's or agent's IP address, as the relay in front of us wrote it."""
-    return _address(request.headers.get(CLIENT_HEADER, ""))
+    return read_address(request.headers.get(CLIENT_HEADER, ""))
 
 
 @lru_cache(maxsize=KNOWN_ADDRESSES)
-def _address(value: str) -> str | None:
+def read_address(value: str) -> str | None:
+    """Return the one spelling of the IP address in *value*, ``None`` for anything else."""
     if len(value) > _MAX_ADDRESS:
         return None
     try:

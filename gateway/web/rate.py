@@ -36,8 +36,10 @@ KINDS: Mapping[str, str] = MappingProxyType(
 )
 """The paths that are counted by address, each with the name of what it counts as: all of which a
 refusal is recorded."""
+ENTER = "enter"
+"""What the relay counts as, for a browser that it leads to the login page."""
 _IDENTITY = "identity"
-COUNTED = (*dict.fromkeys(KINDS.values()), _IDENTITY)
+COUNTED = (*dict.fromkeys(KINDS.values()), ENTER, _IDENTITY)
 """The names of all that is counted."""
 _NETWORK_BITS = 64
 """Of an IPv6 address: what one household or site is given, whose every address is its own."""
@@ -64,6 +66,8 @@ class Rates:
             kind: (RateLimitItemPerMinute(amount), make(kind, clock))
             for kind, amount in (
                 ("login", settings.login_per_minute),
+                # The login page comes next.
+                (ENTER, settings.login_per_minute),
                 ("claim", settings.claim_per_minute),
                 ("token", settings.token_per_minute),
                 # A good token ends in one callback.
@@ -76,7 +80,7 @@ class Rates:
     def require_address(self, kind: str, address: str | None) -> None:
         """Count one request of *address*.
 
-        :param kind: one of the values of ``KINDS``.
+        :param kind: one of the values of ``KINDS``, or ``ENTER``.
         :param address: as the edge in front wrote it; those without one are counted together.
         :raises TooManyRequestsError: past the limit of this minute; the audit log gets one line a
             minute of it, or a flood would fill the disk.

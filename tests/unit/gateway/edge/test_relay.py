@@ -301,6 +301,30 @@ def test_nobody_is_sent_anywhere_but_to_our_login_page(tmp_path: Path, content: 
     assert answer.one("Location") is None
 
 
+def test_a_browser_that_is_led_to_the_login_too_often_waits_and_is_told_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "COUNTED_OUT_SECONDS", 0.2)
+    asked: list[bytes] = []
+
+    def counting_out(wire: Wire) -> None:
+        asked.append(wire.request().body)
+        wire.send(b"HTTP/1.1 429 Too Many\r\nContent-Length: 2\r\n\r\nno")
+
+    control = RawServer(counting_out)
+    with (
+        control.on_socket(tmp_path / "control.sock") as control_socket,
+        running_relay(
+            relay_settings(tmp_path, upstream="http://127.0.0.1:9"), control_socket
+        ) as relay,
+    ):
+        started = monotonic()
+        answer = relay.ask(raw_request("/page", *NAVIGATION))
+        assert (answer.status, answer.one("Location")) == (303, "/_cps/login")
+        assert monotonic() - started >= 0.2
+    assert json.loads(asked[0]) == {"target": "/page", "client": "127.0.0.1"}
+
+
 def test_a_connection_that_asked_too_often_waits_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,11 @@ import json
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.support.gateway_fakes import ORIGIN, FakedGateway
+from tests.support.gateway_fakes import CLIENT, ORIGIN, FakedGateway
 
 
 def enter(gateway: FakedGateway, target: object) -> TestResponse:
-    body = json.dumps({"target": target}).encode()
+    body = json.dumps({"target": target, "client": CLIENT}).encode()
     return gateway.post_json("/_cps/internal/enter", body, {})
 
 
@@ -37,9 +37,11 @@ def test_start_page_needs_no_target_and_neither_does_what_is_not_one(
 @pytest.mark.parametrize(
     "body",
     [
-        pytest.param(b'{"target":7}', id="number"),
+        pytest.param(b'{"target":7,"client":"192.0.2.1"}', id="number"),
+        pytest.param(b'{"target":"/","client":7}', id="number for an address"),
+        pytest.param(b'{"target":"/"}', id="no address"),
         pytest.param(b"{}", id="nothing"),
-        pytest.param(b'{"target":"/","to":"/"}', id="unknown member"),
+        pytest.param(b'{"target":"/","client":"192.0.2.1","to":"/"}', id="unknown member"),
         pytest.param(b"/", id="not JSON"),
     ],
 )

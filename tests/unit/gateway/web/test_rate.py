@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,15 @@ def ask(gateway: FakedGateway, kind: str, address: str | None = CLIENT) -> TestR
     if kind in ("login", "callback"):
         path = "/_cps/login" if kind == "login" else f"/_cps/callback?code={'A' * 43}"
         return gateway.app.test_client().get(path, headers=headers, base_url=ORIGIN)
+    if kind == "enter":
+        body = json.dumps({"target": "/page", "client": address or ""}).encode()
+        return gateway.post_json("/_cps/internal/enter", body, {})
     return gateway.post_json(f"/_cps/agent/{kind}", b"{}", headers)
 
 
 @pytest.mark.parametrize(
-    ("kind", "limit"), [("login", 4), ("claim", 3), ("token", 3), ("lease", 5), ("callback", 3)]
+    ("kind", "limit"),
+    [("login", 4), ("claim", 3), ("token", 3), ("lease", 5), ("callback", 3), ("enter", 4)],
 )
 def test_past_its_limit_an_address_waits_for_the_next_minute(
     gateway: FakedGateway, kind: str, limit: int
@@ -107,6 +112,20 @@ def test_a_flood_of_made_up_codes_does_not_fill_the_disk(gateway: FakedGateway) 
         ask(gateway, "callback")
     assert len(gateway.audit.named("login_refused")) == 3
     assert len(gateway.audit.named("rate_limited")) == 1
+
+
+def test_a_flood_of_pages_of_the_portal_does_not_push_out_where_others_return_to(
+    tmp_path: Path,
+) -> None:
+    settings = make_settings(tmp_path, rate={"login_per_minute": 50})
+    few = settings.login.model_copy(update={"targets": 100})
+    gateway = make_gateway(tmp_path, settings.model_copy(update={"login": few}))
+    location = ask(gateway, "enter", OTHER).get_json()["location"]
+    for _ in range(200):
+        ask(gateway, "enter")
+    browser = gateway.browser()
+    code = gateway.code_for(browser.begin(location))
+    assert browser.open(f"/_cps/callback?code={code}").headers["Location"] == f"{ORIGIN}/page"
 
 
 def test_all_of_which_a_refusal_is_recorded_is_counted(gateway: FakedGateway) -> None:
