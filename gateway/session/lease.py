@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from cps.authtoken.codes import ErrorCode
 from cps.authtoken.encoding import b64url_encode
 from cps.authtoken.jwk import AgentKey
-from cps.authtoken.lease import LEASE_ID_BYTES, LeaseEvent, LeaseMessage
+from cps.authtoken.lease import LEASE_ID_BYTES, MAX_COUNTER, LeaseEvent, LeaseMessage
 from gateway.errors import LoginRejectedError
 from gateway.session.model import EndReason, SessionStore
 from gateway.settings_presence import PresenceSettings
@@ -86,6 +86,16 @@ class LeaseDesk:
             message.lease, message.counter, reason, now=now, client=client
         )
         return Heard(alive=False, ended=None if session is None else (session, reason))
+
+
+def give_back(sessions: SessionStore, lease: str | None, *, now: datetime) -> None:
+    """End a lease for which no session will come; its agent hears it at its next message.
+
+    :param lease: ``None`` where sessions do without.
+    """
+    if lease is not None:
+        # Above what any message of the agent's can say; there is no session that has a reason.
+        sessions.end_lease(lease, MAX_COUNTER + 1, EndReason.LOGOUT, now=now)
 
 
 def new_lease_id() -> str:

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g, make_response, render_template, reques
 from cps.authtoken.codes import ErrorCode
 from gateway.errors import LoginRejectedError
 from gateway.session.cookie import COOKIE_BYTES, LOGIN_COOKIE, clear_cookie, cookie_hash, set_cookie
+from gateway.session.lease import give_back
 from gateway.web.inbound import (
     client_address,
     login_cookie,
@@ -98,6 +99,7 @@ def start_pages(parts: Parts) -> Blueprint:
             national_id=completed.identity.national_id,
             client=client_address(),
         )
+        give_back(parts.sessions, completed.lease, now=now)
         response = make_response(render_template("start_declined.html"))
         response.headers.add("Set-Cookie", clear_cookie(LOGIN_COOKIE))
         return response

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from cps.authtoken.codes import ErrorCode
-from cps.authtoken.lease import require_lease_id
+from cps.authtoken.lease import MAX_COUNTER, require_lease_id
 from gateway.errors import LoginRejectedError, SessionRequiredError
 from gateway.session.cookie import cookie_hash
+from gateway.session.lease import give_back
 from gateway.session.memory import MemorySessionStore
 from gateway.session.model import EndReason, SessionStore
 from gateway.session.redis import RedisSessionStore
@@ -268,6 +269,18 @@ def test_a_lease_that_nobody_came_for_is_forgotten_and_ends_nothing(store: Sessi
     opened(store, at(60))
     assert store.lease_key(lease) is None
     assert lives(store, key, at(60))
+
+
+@pytest.mark.parametrize("heard", [0, 1, MAX_COUNTER], ids=["nothing", "a heartbeat", "the last"])
+def test_a_lease_that_is_not_wanted_is_given_back(store: SessionStore, heard: int) -> None:
+    unwanted, other = opened(store), opened(store)
+    if heard:
+        assert store.renew_lease(unwanted, heard, now=at(1))
+    give_back(store, unwanted, now=at(2))
+    assert store.lease_key(unwanted) is None
+    assert store.lease_key(other) is not None
+    give_back(store, unwanted, now=at(3))
+    give_back(store, None, now=at(3))
 
 
 def test_why_a_session_ended_is_forgotten_with_its_end(store: SessionStore) -> None:

@@ -146,6 +146,21 @@ def test_no_opens_nothing_and_ends_it(browser: Browser) -> None:
     assert not is_in(browser)
 
 
+def test_no_ends_the_watch_over_the_card(gateway: FakedGateway, browser: Browser) -> None:
+    code, lease = code_and_lease(gateway)
+    assert gateway.say(lease, LeaseEvent.PRESENT, 1).get_json() == {"alive": True}
+    second = answer_code(submit(browser, START, code=code))
+    submit(browser, ANSWER, code=second, answer="no")
+    assert gateway.say(lease, LeaseEvent.PRESENT, 2).get_json() == {"alive": False}
+    assert gateway.audit.named("session_ended") == []
+
+
+def test_no_ends_no_session_of_the_same_browser(gateway: FakedGateway, browser: Browser) -> None:
+    submit(browser, ANSWER, code=asked(browser), answer="yes")
+    submit(browser, ANSWER, code=asked(browser), answer="no")
+    assert is_in(browser)
+
+
 def test_the_session_is_a_lease_on_the_card(gateway: FakedGateway, browser: Browser) -> None:
     code, lease = code_and_lease(gateway)
     second = answer_code(submit(browser, START, code=code))
