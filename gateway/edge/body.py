@@ -9,6 +9,7 @@ from gateway.edge.notices import (
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
     EXPECTATION_FAILED,
+    MALFORMED,
     RefusedRequestError,
 )
 
@@ -36,13 +37,17 @@ class RequestBody:
         """Refuse a body that says it is too large.
 
         :param limit: bytes allowed.
-        :raises RefusedRequestError: 413 for a larger Content-Length, 417 for an unknown Expect.
+        :raises RefusedRequestError: 413 for a larger Content-Length, 417 for an unknown Expect, 400
+            where length and coding are both stated: somebody else may find another end.
         """
         self._request = request
         self._limit = limit
         self.refusal: RefusedRequestError | None = None
         """Why the body broke off while it was passed on."""
         self._is_awaited = is_invitation_awaited(request)
+        if {hdrs.TRANSFER_ENCODING, hdrs.CONTENT_LENGTH} <= request.headers.keys():
+            # The parser lets an empty coding stand beside a length.
+            raise RefusedRequestError(MALFORMED, "length and coding of a body")
         if (request.content_length or 0) > limit:
             raise RefusedRequestError(BODY_TOO_LARGE, "Content-Length above the limit")
 

@@ -39,7 +39,9 @@ _SET_BY_RELAY = frozenset({"host", "content-length", "expect", "cookie"})
 """Fields that the relay writes anew from what it understood."""
 CLAIMS = frozenset(
     {
+        "cf-connecting-ip",
         "client-ip",
+        "fastly-client-ip",
         "forwarded",
         "front-end-https",
         "proxy",
@@ -47,15 +49,18 @@ CLAIMS = frozenset(
         "x-client-ip",
         "x-cluster-client-ip",
         "x-host",
+        "x-http-host-override",
         "x-http-method",
         "x-http-method-override",
         "x-method-override",
         "x-original-host",
         "x-original-method",
+        "x-original-path",
         "x-original-uri",
         "x-original-url",
         "x-originating-ip",
         "x-real-ip",
+        "x-replaced-path",
         "x-rewrite-url",
     }
 )
@@ -71,7 +76,8 @@ CLAIM_PREFIXES = (
     "x-remote-",
     "x-ssl-",
 )
-_CONNECTION_BOUND_SCHEMES = frozenset({b"negotiate", b"ntlm"})
+# Also after what portals trim, and in a second value that a proxy joined to the first.
+_CONNECTION_BOUND = re.compile(rb"(?i)(?:^|,)[ \t]*(?:negotiate|ntlm)(?![0-9A-Za-z-])")
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -261,8 +267,7 @@ def logs_connection_in(name: str, value: bytes) -> bool:
 
     Source: RFC 4559 §6 (Negotiate and NTLM).
     """
-    scheme = value.partition(b" ")[0].lower()
-    return name == "authorization" and scheme in _CONNECTION_BOUND_SCHEMES
+    return name == "authorization" and _CONNECTION_BOUND.search(value) is not None
 
 
 def route_fields(*, host: str, scheme: str, peer: str) -> Fields:

@@ -192,7 +192,9 @@ class TestThePortal:
             raw = raw_request("/", line, cookie=cookie)
         assert [name, value] in json.loads(edge.ask(raw).body)["fields"]
 
-    @pytest.mark.parametrize("scheme", ["Negotiate", "NTLM", "ntlm"])
+    @pytest.mark.parametrize(
+        "scheme", ["Negotiate", "NTLM", "ntlm", "\tNegotiate", " \t NTLM", "NTLM\t", "x y,NTLM"]
+    )
     def test_a_login_of_the_whole_connection_does_not_pass(
         self, edge: RunningRelay, scheme: str
     ) -> None:

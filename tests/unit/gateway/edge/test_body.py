@@ -11,6 +11,7 @@ from gateway.edge.notices import (
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
     EXPECTATION_FAILED,
+    MALFORMED,
     RefusedRequestError,
 )
 
@@ -51,6 +52,12 @@ def test_a_body_past_the_limit_is_refused_and_says_why() -> None:
         asyncio.run(content.read())
     assert caught.value.notice is BODY_TOO_LARGE
     assert content.refusal is caught.value
+
+
+def test_a_length_beside_an_empty_coding_is_refused() -> None:
+    with pytest.raises(RefusedRequestError) as caught:
+        _body([b"abcd"], {"Content-Length": "4", "Transfer-Encoding": ""})
+    assert caught.value.notice is MALFORMED
 
 
 def test_a_stated_length_past_the_limit_is_refused_at_once() -> None:

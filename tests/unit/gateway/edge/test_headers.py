@@ -76,12 +76,23 @@ def test_fields_named_by_connection_do_not_pass() -> None:
     assert passed_response_fields(fields, own_cookies=False) == [("X-Stay", "2")]
 
 
-@pytest.mark.parametrize("value", [b"NTLM YQ==", b"negotiate YQ==", b"Negotiate"], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"NTLM YQ==",
+        b"negotiate YQ==",
+        b"Negotiate",
+        b"\tNegotiate YQ==",
+        b"NTLM\tYQ==",
+        b"Basic YQ==,NTLM YQ==",
+    ],
+    ids=repr,
+)
 def test_what_logs_a_shared_connection_in_does_not_pass(value: bytes) -> None:
     assert passed_request_fields([(b"authorization", value)]) == []
 
 
-@pytest.mark.parametrize("value", [b"Basic YQ==", b"Bearer NTLM"], ids=repr)
+@pytest.mark.parametrize("value", [b"Basic YQ==", b"Bearer NTLM", b"Negotiate-2 x"], ids=repr)
 def test_what_logs_one_request_in_passes(value: bytes) -> None:
     fields = [("Authorization", value.decode())]
     assert passed_request_fields([(b"Authorization", value)]) == fields
