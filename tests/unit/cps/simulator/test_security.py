@@ -97,6 +97,28 @@ def test_killing_the_process_in_the_middle_of_verify_gives_no_try_back(
     CardImage.open(path).close()
 
 
+@pytest.mark.parametrize(
+    ("command", "which"),
+    [
+        ("00240001 08 31323334 34333231", PIN),
+        ("002C0001 10 3132333435363738 34333231FFFFFFFF", PUK),
+    ],
+    ids=["change", "unblock"],
+)
+def test_killing_the_process_where_a_code_comes_with_a_new_one_gives_no_try_back(
+    tmp_path: Path, command: str, which: int
+) -> None:
+    path = tmp_path / "card.json"
+    cards.image().write(path)
+    before = tries_left(path, which)
+
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path), command], check=False)
+
+    assert process.returncode == -signal.SIGKILL
+    assert tries_left(path, which) == before - 1
+    assert CardImage.read(path).reference_data[PIN].digits == cards.PIN
+
+
 def test_where_a_try_cannot_be_stored_nothing_is_compared(
     path: Path, verify: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
