@@ -64,7 +64,7 @@ def find_reader(programs: Programs, step: Say) -> bool:
         # Without root pyscard may not be there: it is built against the reader service.
         from cps.transport.pcsc import PCSCTerminal
     except ImportError:
-        step("pyscard is not installed, which wants the development files of pcscd")
+        step("pyscard is not installed: install libpcsclite-dev, then `make clean demo`")
         return False
     terminal = PCSCTerminal()
     try:
