@@ -28,12 +28,13 @@ from PySide6.QtWidgets import (
 NO_TRAY = 3
 _SIZE = 64
 _COLOURS = {
-    "no_service": "#b3261e",
-    "no_reader": "#8a8f98",
-    "no_card": "#8a8f98",
-    "card": "#1f5fa8",
-    "session": "#1b7f3b",
+    "no_service": "#dc3f45",
+    "no_reader": "#858a93",
+    "no_card": "#858a93",
+    "card": "#3b82d6",
+    "session": "#24914d",
 }
+"""Each is told from light and from dark panels."""
 _REPORT_WIDTH, _REPORT_HEIGHT = 760, 420
 
 

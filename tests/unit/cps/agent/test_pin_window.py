@@ -36,6 +36,7 @@ from cps.agent import pin_window
 from cps.agent import window as questions
 from cps.agent.pin_window import PINField, QuestionWindow, show_on_top
 from cps.agent.window import PROGRAM
+from tests.unit.cps.agent.contrast import contrast
 from tests.unit.cps.agent.test_pin_entry import ORIGIN, pin_request
 
 Shown = dict[str, Any]
@@ -385,20 +386,6 @@ def test_warnings_are_legible_on_light_and_dark(
             assert contrast(QColor(colour), QColor(ground)) >= 4.5
     finally:
         application.setPalette(usual)
-
-
-def contrast(one: QColor, other: QColor) -> float:
-    """Return the contrast ratio. Source: WCAG 2.2, "contrast ratio" and "relative luminance"."""
-
-    def luminance(colour: QColor) -> float:
-        linear = [
-            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-            for part in (colour.redF(), colour.greenF(), colour.blueF())
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
 
 
 # The program.

@@ -15,11 +15,13 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials", exc_type=ImportError)
 
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication, QMenu, QPlainTextEdit, QPushButton
 from pytest_mock import MockerFixture
 
 from cps.agent.desktop import PROGRAM
 from cps.agent.tray import NO_TRAY, Tray, icon_for, read_messages
+from tests.unit.cps.agent.contrast import contrast
 
 TEXTS = {
     "portals": "Portails",
@@ -58,6 +60,16 @@ def test_each_state_has_an_icon_of_its_own(application: QApplication, tmp_path: 
         assert image.save(str(folder / f"tray-{state}.png"))
         drawn.add(bytes(image.constBits()))
     assert len(drawn) == len(STATES)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("panel", ["#ffffff", "#efefef", "#202020", "#000000"])
+def test_the_icon_is_seen_on_light_and_dark_panels(
+    application: QApplication, state: str, panel: str
+) -> None:
+    image = icon_for(state).pixmap(64, 64).toImage()
+    # The left edge of the card, which every state has. Source: WCAG 2.2, 1.4.11.
+    assert contrast(image.pixelColor(5, 30), QColor(panel)) >= 3.0
 
 
 def test_the_state_is_told_in_words_too(tray: Tray) -> None:
