@@ -4,6 +4,7 @@ import sys
 
 from tests.bench import (
     card,
+    card_out,
     click,
     guard,
     journal,
@@ -18,6 +19,7 @@ from tests.bench import (
 
 MEASUREMENTS = {
     "card": card.main,
+    "card_out": card_out.main,
     "click": click.main,
     "relay": relay.main,
     "guard": guard.main,

@@ -3,14 +3,15 @@
 import base64
 import hashlib
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from tests.support.browser import Browser
-from tests.support.line import Line
 from tests.support.relay import Message, Wire
 
 PAUSE_SECONDS = 0.02
@@ -50,11 +51,23 @@ class EndlessPortal:
         self.ended_at.append(time.monotonic())
 
 
+class Place(Protocol):
+    """Where a gateway is."""
+
+    @property
+    def origin(self) -> str:
+        """Its origin."""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """How an origin of https proves itself."""
+
+
 class OpenStream:
     """One such answer, read by a browser until it is cut."""
 
-    def __init__(self, line: Line, browser: Browser, target: str) -> None:
-        host = urlsplit(line.origin).netloc
+    def __init__(self, line: Place, browser: Browser, target: str) -> None:
+        scheme, host = urlsplit(line.origin)[:2]
         lines = [f"GET {target} HTTP/1.1", f"Host: {host}"]
         if target == "/socket":
             lines += [*_HANDSHAKE, f"Origin: {line.origin}"]
@@ -62,7 +75,9 @@ class OpenStream:
         lines.append(f"Cookie: {pairs}")
         address = host.rsplit(":", 1)
         plain = socket.create_connection((address[0], int(address[1])), CUT_SECONDS)
-        self._socket = line.tls.wrap_socket(plain, server_hostname=address[0])
+        self._socket = plain
+        if scheme == "https":
+            self._socket = line.tls.wrap_socket(plain, server_hostname=address[0])
         self._socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         head = self._socket.recv(1)
         while b"\r\n\r\n" not in head:
@@ -98,7 +113,7 @@ class OpenStream:
         self._ended_at = time.monotonic()
 
 
-def open_all(line: Line, browser: Browser) -> list[OpenStream]:
+def open_all(line: Place, browser: Browser) -> list[OpenStream]:
     """Open one answer of each kind."""
     return [OpenStream(line, browser, target) for target in TARGETS]
 
