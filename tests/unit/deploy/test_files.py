@@ -11,7 +11,8 @@ from gateway import main as command
 from gateway.settings_environment import PREFIX, key_of
 from tests.unit.gateway.test_settings import keys
 
-DEPLOY = Path(__file__).parents[3] / "deploy"
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd" / "cps-gateway.service"
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = (DEPLOY / "docker" / "compose.yaml").read_text(encoding="utf-8")
@@ -52,8 +53,18 @@ def test_the_commands_exist(text: str) -> None:
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
+    assert "groupadd --gid 10001 " in DOCKERFILE
+    assert "useradd --uid 10001 --gid 10001 " in DOCKERFILE
     assert "USER 10001:10001" in DOCKERFILE
     assert "HEALTHCHECK" in DOCKERFILE
+
+
+def test_what_is_built_from_is_what_is_copied_and_nothing_else() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    wanted = {line[1:] for line in lines if line.startswith("!")}
+    copied = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
+    assert wanted == {name for names in copied for name in names.split()}
+    assert "*" in lines[: lines.index("!pyproject.toml")]
 
 
 def test_no_container_may_write_or_gain_rights() -> None:
