@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+import stat
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -22,6 +24,8 @@ SHORT_ITEMS = 5
 
 # Facility 10 (security), severity 5 (notice). Source: RFC 5424 §6.2.1.
 _PRIORITY = 10 * 8 + 5
+_LINE_SECONDS = 0.01
+"""Longer than another process takes to write a line."""
 
 Line = Mapping[str, FieldValue]
 
@@ -66,10 +70,30 @@ class FileTarget:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
         try:
+            if self._ends_open(descriptor) and self._stays_open(descriptor):
+                content = b"\n" + content
             if os.write(descriptor, content) != len(content):
                 raise OSError("only a part of the line was written")
         finally:
             os.close(descriptor)
+
+    def _stays_open(self, descriptor: int) -> bool:
+        """Return whether that line was cut off by a full disk or a crash, and is not just coming."""
+        time.sleep(_LINE_SECONDS)
+        return self._ends_open(descriptor)
+
+    def _ends_open(self, descriptor: int) -> bool:
+        """Return whether the file ends in a line without its end."""
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return False
+        try:
+            with self._path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read(1) != b"\n"
+        except OSError:
+            # One that may only be written to, or was moved away just now: its line is written.
+            return False
 
 
 class SyslogTarget:

@@ -5,6 +5,8 @@ Run with ``-s`` to see how busy it was.
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import pytest
 
 from gateway.database import Database
 from gateway.guard.guard import Guard
+from gateway.guard.redis import RedisGuardStore
 from gateway.guard.routes import SensitiveRoutes
 from gateway.guard.sqlite import DATABASE_FILE, SCHEMA, SQLiteGuardStore
+from gateway.guard.store import GuardStore
 from gateway.journal.access import Access
 from gateway.journal.ring import RingFile
+from gateway.redis_server import RedisServer
 from gateway.session.cookie import cookie_hash
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
@@ -30,17 +35,16 @@ RIGHTS = RouteSettings(name="rights", path="/rights/{record}")
 class Day:
     """A guard with the gateway's own rules, whose clock is that of the day that passes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: GuardStore) -> None:
         self.now = OPENS
         self.audit, self.alarms = ListedAudit(), ListedAlarms()
-        self.database = Database(folder / DATABASE_FILE, schema=SCHEMA)
         sessions = MemorySessionStore(SessionSettings())
         cookie = sessions.create(PERSON, new_agent_key(), now=self.now)
         self.session = sessions.get(cookie_hash(cookie), now=self.now)
         self.routes = SensitiveRoutes((RIGHTS,))
         self.guard = Guard(
             GuardSettings(routes=(RIGHTS,)),
-            store=SQLiteGuardStore(self.database),
+            store=store,
             sessions=sessions,
             keys=RingFile(folder / "journal.key").current,
             audit=self.audit,
@@ -69,13 +73,20 @@ class Day:
 
     def close(self) -> None:
         self.guard.close()
-        self.database.close()
+
+
+@pytest.fixture
+def in_sqlite(tmp_path: Path) -> Iterator[GuardStore]:
+    with closing(Database(tmp_path / DATABASE_FILE, schema=SCHEMA)) as database:
+        yield SQLiteGuardStore(database)
 
 
 @pytest.mark.parametrize("kind", ["social security numbers", "file numbers"])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_busy_pharmacys_day_raises_nothing(tmp_path: Path, kind: str, seed: int) -> None:
-    requests, day = list(working_day(seed, kind)), Day(tmp_path)
+def test_a_busy_pharmacys_day_raises_nothing(
+    tmp_path: Path, in_sqlite: GuardStore, kind: str, seed: int
+) -> None:
+    requests, day = list(working_day(seed, kind)), Day(tmp_path, in_sqlite)
     done = asyncio.run(day.pass_by(requests))
     day.close()
     busiest, count = Counter(request.card for request in requests).most_common(1)[0]
@@ -96,6 +107,18 @@ def test_a_busy_pharmacys_day_raises_nothing(tmp_path: Path, kind: str, seed: in
         f"{len(records)} records, {hour} in an hour"
     )
     assert hour > 20
+    assert done == {None: len(requests)}
+    assert day.alarms.sent == []
+    assert day.audit.events == []
+
+
+def test_nor_does_it_where_several_machines_count(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    requests = list(working_day(0, "social security numbers"))
+    day = Day(tmp_path, RedisGuardStore(redis_server))
+    done = asyncio.run(day.pass_by(requests))
+    day.close()
     assert done == {None: len(requests)}
     assert day.alarms.sent == []
     assert day.audit.events == []

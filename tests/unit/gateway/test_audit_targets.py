@@ -84,6 +84,34 @@ def test_a_part_of_a_line_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
         FileTarget(tmp_path / "audit.jsonl").write({"event": "x"})
 
 
+@pytest.mark.parametrize("rest", ["{", '{"event": "torn', '{"event": "torn"}'])
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "audit.jsonl"
+    FileTarget(path).write({"event": "one"})
+    with path.open("a") as file:
+        file.write(rest)
+    FileTarget(path).write({"event": "two"})
+    FileTarget(path).write({"event": "three"})
+    first, torn, *others = path.read_text().splitlines()
+    assert torn == rest
+    assert events("\n".join([first, *others])) == ["one", "two", "three"]
+
+
+def test_a_file_that_may_only_be_written_to_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    FileTarget(path).write({"event": "one"})
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    FileTarget(path).write({"event": "two"})
+    monkeypatch.undo()
+    assert events(path.read_text()) == ["one", "two"]
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[socket.socket]:
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as waiting:
