@@ -78,7 +78,7 @@ class FileTarget:
             os.close(descriptor)
 
     def _stays_open(self, descriptor: int) -> bool:
-        """Return whether that line was cut off by a full disk or a crash, and is not just coming."""
+        """Return whether that line was cut off, by a full disk or a crash, and not just begun."""
         time.sleep(_LINE_SECONDS)
         return self._ends_open(descriptor)
 
