@@ -28,7 +28,7 @@ check: $(VENV)/dev ## format, lint, types, import contracts
 	@$(BIN)/lint-imports
 
 pictures: $(VENV)/dev ## take the pictures of every page anew, into docs/pictures
-	@CPS_PICTURES=docs/pictures $(BIN)/pytest -q tests/e2e -k 'axe or nothing_is_cut_off or in_one_tab or window_logs_in or window_again'
+	@CPS_PICTURES=docs/pictures $(BIN)/pytest -q tests/e2e -k 'axe or nothing_is_cut_off or in_one_tab or window_logs_in or window_again or last_try'
 
 bench: $(VENV)/dev ## measure: APDUs and time of a login, decisions per second, relay against no relay
 	@$(BIN)/python -m tests.bench

@@ -177,15 +177,15 @@ class QuestionWindow(QDialog):
         self.fit()
 
     def accept(self) -> None:
-        """Say yes, where everything that is wanted is there."""
+        """Say yes, where everything that is wanted is there; else lead to what is missing."""
+        if self.field is not None and not self._is_long_enough():
+            self._say("form")
+            self.field.setFocus()
+            return
         if self.tick is not None and not self.tick.isChecked():
             self.tick.setFocus()
             return
         if self.field is not None:
-            if not self._is_long_enough():
-                self._say("form")
-                self.field.setFocus()
-                return
             self.accepted_with[:] = self.field.digits()
             self.field.wipe()
         super().accept()
@@ -205,6 +205,15 @@ class QuestionWindow(QDialog):
         width = min(max(_WIDTH, letters), room.width() - _FRAME)
         height = min(self._content.heightForWidth(width), room.height() - _FRAME)
         self.setFixedSize(width, height)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        button = self.accept_button
+        is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if is_enter and button is not None and button.isDefault() and not button.isEnabled():
+            # A button that is not enabled would swallow the key without a word.
+            self.accept()
+        else:
+            super().keyPressEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         event.ignore()

@@ -185,3 +185,27 @@ def test_a_wrong_pin_opens_the_window_again(
         person.takes_picture(picture(tmp_path, "pin-wrong"))
         person.types(*cards.PIN.decode(), "Return")
         assert login.outcome().status == 303
+
+
+def test_the_last_try_is_confirmed_and_a_blocked_card_explained(
+    tmp_path: Path, gateway: GatewayStub, display: dict[str, str], person: Person
+) -> None:
+    wrong = [*cards.WRONG_PIN.decode(), "Return"]
+    with running_agent(tmp_path, gateway, display) as browser:
+        login = Login(browser, gateway)
+        for _ in range(2):
+            person.sees_window()
+            person.types(*wrong)
+            assert person.sees_no_window()
+        person.sees_window()
+        person.takes_picture(picture(tmp_path, "pin-last-try"))
+        person.types(*wrong)
+        # Without the tick nothing happens, but that the keyboard is at it now.
+        person.types("space", "Return")
+        outcome = login.outcome()
+        person.sees_window()
+        person.takes_picture(picture(tmp_path, "pin-blocked"))
+        person.types("Return")
+        assert person.sees_no_window()
+    assert "pin_blocked" in outcome.body
+    assert [message.code for message in gateway.aborted] == [ErrorCode.PIN_BLOCKED]

@@ -128,7 +128,7 @@ def test_no_more_digits_are_taken_than_a_pin_has(asked: QuestionWindow) -> None:
 @pytest.mark.parametrize("typed", ["", "123"], ids=["nothing", "too few"])
 def test_what_is_no_pin_is_said_and_not_taken(asked: QuestionWindow, typed: str) -> None:
     QTest.keyClicks(field_of(asked), typed)
-    asked.accept()
+    QTest.keyClick(field_of(asked), Qt.Key.Key_Return)
     assert asked.isVisible()
     assert "4 à 8 chiffres" in asked._hint.text()
     assert not button(asked, "Valider").isEnabled()
@@ -218,10 +218,21 @@ def test_the_last_try_is_ticked_first(show: Callable[[Shown], QuestionWindow]) -
     assert not button(window, "Valider").isEnabled()
     QTest.keyClick(field_of(window), Qt.Key.Key_Return)
     assert window.isVisible()
+    assert window.accepted_with == b""
+    # Enter led to what is missing.
+    assert window.focusWidget() is window.tick
+    QTest.keyClick(window.focusWidget(), Qt.Key.Key_Space)
+    QTest.keyClick(window.focusWidget(), Qt.Key.Key_Return)
+    assert window.accepted_with == b"4711"
+
+
+def test_the_last_try_needs_the_digits_too(show: Callable[[Shown], QuestionWindow]) -> None:
+    window = show(questions._pin_question(pin_request(tries_left=1)))
     assert window.tick is not None
     window.tick.setChecked(True)
-    button(window, "Valider").click()
-    assert window.accepted_with == b"4711"
+    QTest.keyClick(window.tick, Qt.Key.Key_Return)
+    assert window.isVisible()
+    assert window.focusWidget() is window.field
 
 
 # The window.
