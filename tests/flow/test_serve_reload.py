@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from gateway.clock import system_clock
 from gateway.database import Database
 from gateway.session.sqlite import SQLiteSessionStore
 from gateway.settings import SessionSettings
+from tests.contract.test_engines import accepted
 from tests.support.nginx import nginx_program
 from tests.support.relay import PERSON, Message, RawServer, Wire, echo, new_agent_key, raw_request
 from tests.support.serving import (
@@ -26,14 +27,38 @@ from tests.support.serving import (
 )
 
 WAIT_SECONDS = 60
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
+
+
+def portal(wire: Wire) -> None:
+    """Answer with a body's length, and with what comes through a WebSocket."""
+    while True:
+        request = wire.request()
+        if request.one("Upgrade"):
+            wire.send(accepted(request.one("Sec-WebSocket-Key") or ""))
+            while True:
+                _, mask, text = wire.exactly(2), wire.exactly(4), wire.exactly(1)
+                wire.send(b"\x81\x01" + bytes([text[0] ^ mask[0]]))
+        body = str(len(request.body)).encode()
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
 @dataclass
 class Load:
-    """Requests of one session, one after another on connections that are kept, until it is told."""
+    """Requests of one session, one after another on connections that are kept, until it is told.
+
+    Besides uploads and WebSockets, each for a second, and requests with a made-up cookie.
+    """
 
     answers: int = 0
     faults: list[str] = field(default_factory=list)
+    uploads: int = 0
+    websockets: int = 0
     closed_between: int = 0
     """Kept connections that ended instead of an answer to a further request."""
 
@@ -43,13 +68,38 @@ def loaded(served: ServedGateway, host: str, cookie: bytes, *, connections: int)
     """Ask all the time while the block runs."""
     load, stop = Load(), threading.Event()
 
-    def ask() -> None:
+    def again(work: Callable[[Wire], None]) -> None:
         while not stop.is_set():
             try:
                 with Wire.open(served.address) as wire:
-                    converse(wire)
+                    work(wire)
             except (OSError, EOFError, AssertionError) as exc:
-                load.faults.append(repr(exc))
+                load.faults.append(f"{work.__name__}: {exc!r}")
+
+    def upload(wire: Wire) -> None:
+        fields = ("Content-Length: 10", "Connection: close")
+        wire.send(raw_request("/x", *fields, method="POST", cookie=cookie, host=host))
+        for _ in range(10):
+            time.sleep(0.1)
+            wire.send(b"x")
+        assert wire.response().body == b"10"
+        load.uploads += 1
+
+    def exchange(wire: Wire) -> None:
+        wire.send(
+            raw_request("/socket", *UPGRADE, f"Origin: http://{host}", cookie=cookie, host=host)
+        )
+        assert b" 101 " in wire.until(b"\r\n\r\n")
+        for _ in range(10):
+            wire.send(b"\x81\x81\0\0\0\0a")
+            assert wire.exactly(3) == b"\x81\x01a"
+            time.sleep(0.1)
+        load.websockets += 1
+
+    def knock(wire: Wire) -> None:
+        wire.send(raw_request("/x", "Connection: close", cookie=b"A" * 32, host=host))
+        assert wire.response().status == 401
+        time.sleep(0.01)
 
     def converse(wire: Wire) -> None:
         """Ask until the connection is said to end."""
@@ -69,7 +119,8 @@ def loaded(served: ServedGateway, host: str, cookie: bytes, *, connections: int)
             if answer.one("Connection") == "close":
                 return
 
-    threads = [threading.Thread(target=ask) for _ in range(connections)]
+    works = [converse] * connections + [upload, exchange, knock]
+    threads = [threading.Thread(target=again, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
     try:
@@ -110,7 +161,7 @@ def test_new_settings_take_over_without_a_request_or_a_session_lost(
     if engine == "nginx":
         nginx_program()
     port = free_port()
-    with RawServer(echo).on_port() as upstream:
+    with RawServer(portal).on_port() as upstream:
         file = write_settings(
             tmp_path, upstream=upstream, port=port, more=f'[edge]\nengine = "{engine}"'
         )
@@ -132,6 +183,8 @@ def test_new_settings_take_over_without_a_request_or_a_session_lost(
                 # Source: RFC 9112 §9.3.1.
                 assert load.closed_between == 0
             assert load.answers > 20
+            assert load.uploads > 1
+            assert load.websockets > 1
             for name, pid in before.items():
                 assert served.child(name) != pid
                 assert group_members(pid) == []
