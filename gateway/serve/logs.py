@@ -44,3 +44,5 @@ def configure_logs(*, is_test: bool = False) -> None:
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     # Its lines come with each batch that is lost, and quote the address with what may be a key.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+    # It quotes fields for the collector that it cannot read, with the key that is among them.
+    logging.getLogger("opentelemetry.util").setLevel(logging.CRITICAL)

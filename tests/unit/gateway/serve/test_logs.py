@@ -44,9 +44,10 @@ def test_lines_go_to_standard_error_with_the_time(
         logging.getLogger("gateway.x").info("é")
         logging.getLogger("aiohttp.websocket").error("a secret of the browser")
         logging.getLogger("opentelemetry.exporter.otlp").error("a key in an address")
+        logging.getLogger("opentelemetry.util.re").error("a key in a field")
     finally:
         root.setLevel(level)
-        for quiet in ("aiohttp", "opentelemetry.exporter"):
+        for quiet in ("aiohttp", "opentelemetry.exporter", "opentelemetry.util"):
             logging.getLogger(quiet).setLevel(logging.NOTSET)
     shown = capsys.readouterr()
     assert shown.out == ""
