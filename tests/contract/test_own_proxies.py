@@ -390,15 +390,24 @@ class Secure:
         trailers: list[tuple[str, str]] | None = None,
     ) -> int:
         """Return the status, 0 where stream or connection is refused."""
-        self.portal.forget()
         sent = [self.cookie] if cookies is None else cookies
+        head = [
+            (":method", "GET" if body is None else "POST"), (":path", path),
+            (":scheme", "https"), (":authority", authority),
+            *(("cookie", each) for each in sent), *further,
+        ]  # fmt: skip
+        return self.send(head, body, trailers)
+
+    def send(
+        self,
+        head: list[tuple[str, str]],
+        body: bytes | None = None,
+        trailers: list[tuple[str, str]] | None = None,
+    ) -> int:
+        """Send exactly these fields; return the status, 0 where they are refused without one."""
+        self.portal.forget()
         client = HTTP2(self.edge.address)
         with client.socket:
-            head = [
-                (":method", "GET" if body is None else "POST"), (":path", path),
-                (":scheme", "https"), (":authority", authority),
-                *(("cookie", each) for each in sent), *further,
-            ]  # fmt: skip
             try:
                 status, _ = client.ask(head, body, trailers)
             except (OSError, ProtocolError):
@@ -476,6 +485,30 @@ class TestHTTP2:
         secure.ask(path=path)
         for head in secure.heads:
             assert_plain(head)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            pytest.param({":method": "CONNECT", ":protocol": "websocket"}, id="websocket"),
+            pytest.param({":method": "CONNECT", ":protocol": "connect-udp"}, id="tunnel"),
+            pytest.param({":method": "CONNECT"}, id="connect"),
+            pytest.param({":protocol": "websocket"}, id="protocol"),
+            pytest.param({":method": "GET /evil HTTP/1.1\r\nX: y"}, id="method with lines"),
+            pytest.param({":method": "GET /evil"}, id="method with space"),
+            pytest.param({":scheme": "https://evil.example/?"}, id="scheme"),
+            pytest.param({":scheme": "https\r\nX-CPS-Subject: evil"}, id="scheme with lines"),
+            pytest.param({":status": "200"}, id="status"),
+            pytest.param({":evil": "evil"}, id="unknown"),
+            pytest.param({":authority": f"{HOST}, evil.example"}, id="two names"),
+            pytest.param({":authority": f"{HOST}?evil"}, id="name with query"),
+        ],
+    )
+    def test_strange_pseudo_fields_reach_nobody(
+        self, secure: Secure, changed: dict[str, str]
+    ) -> None:
+        usual = {":method": "GET", ":path": "/", ":scheme": "https", ":authority": HOST}
+        secure.send([*(usual | changed).items(), ("cookie", secure.cookie)])
+        assert secure.heads == []
 
     @pytest.mark.parametrize("authority", ["evil.example", f"{HOST}.", f"x@{HOST}", "", "a/b"])
     def test_another_host_is_refused(self, secure: Secure, authority: str) -> None:
