@@ -58,6 +58,8 @@ class VerifiedIdentity:
     """OU of the subject, for a CPE."""
     certificate_serial: str
     """Hexadecimal, upper case."""
+    certificate_issuer: str
+    """SHA-256 of the certificate of the authority that issued it, hexadecimal, lower case."""
     certificate_sha256: str
     """Hexadecimal, lower case, of the DER."""
     not_after: int

@@ -15,8 +15,9 @@ from gateway.login.rules import AccessRules
 from gateway.login.signature import require_fitting_key, require_valid
 from gateway.trust.certificate import load_certificate
 from gateway.trust.crl import RevocationLists
-from gateway.trust.path import PathVerifier
+from gateway.trust.path import PathVerifier, ValidChain
 from gateway.trust.profile import CardProfile, require_authentication_profile
+from gateway.trust.revocation_memory import owner_of
 from gateway.trust.store import TrustStore
 
 
@@ -57,7 +58,7 @@ class LoginVerifier:
             chain.leaf, environment=self._environment
         )
         revocation = self._revocation.require_good(chain, now)  # 8
-        identity = _identity(token, chain.leaf, profile, revocation)  # 9
+        identity = _identity(token, chain, profile, revocation)  # 9
         self._rules.require_access(identity)  # 10
         return identity
 
@@ -88,9 +89,9 @@ def _read_certificate(token: AuthToken) -> x509.Certificate:
 
 
 def _identity(
-    token: AuthToken, leaf: x509.Certificate, profile: CardProfile, revocation: RevocationSource
+    token: AuthToken, chain: ValidChain, profile: CardProfile, revocation: RevocationSource
 ) -> VerifiedIdentity:
-    holder = profile.holder
+    holder, leaf = profile.holder, chain.leaf
     return VerifiedIdentity(
         national_id=holder.national_id,
         family_name=holder.family_name,
@@ -101,6 +102,7 @@ def _identity(
         organisation=holder.organisation,
         organisation_id=holder.organisation_id,
         certificate_serial=f"{leaf.serial_number:X}",
+        certificate_issuer=owner_of(chain.intermediate),
         certificate_sha256=hashlib.sha256(token.unverified_certificate).hexdigest(),
         not_after=int(leaf.not_valid_after_utc.timestamp()),
         upn_mismatch=profile.upn_mismatch,

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from gateway.monitor.recheck import Recheck
 from gateway.monitor.recording import Recording
 from gateway.monitor.standing import Health, Standing
 
@@ -25,12 +26,13 @@ _log = logging.getLogger("gateway.monitor")
 
 
 class MonitorServer:
-    """Answers whoever watches the gateway, and keeps the record of ended sessions going."""
+    """Answers whoever watches the gateway; ends what must end meanwhile, and keeps the record."""
 
     def __init__(
         self,
         standing: Standing,
         recording: Recording,
+        recheck: Recheck,
         *,
         registries: Callable[[], tuple[CollectorRegistry, ...]],
         socket: Path,
@@ -44,6 +46,7 @@ class MonitorServer:
         """
         self._standing = standing
         self._recording = recording
+        self._recheck = recheck
         self._registries = registries
         self._socket = socket
         self._port = port
@@ -81,8 +84,10 @@ class MonitorServer:
             await web.TCPSite(self._runner, *self._port).start()
 
     async def run(self) -> None:
-        """Record ended sessions until cancelled."""
-        await self._recording.run()
+        """End the sessions of revoked cards, and record ends, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._recording.run())
+            group.create_task(self._recheck.run())
 
     async def reload(self) -> None:
         """Do nothing: there are no certificates here."""

@@ -9,6 +9,7 @@ from gateway.audit import open_audit
 from gateway.clock import system_clock
 from gateway.metrics.folder import all_processes
 from gateway.metrics.model import Metrics
+from gateway.monitor.recheck import Recheck
 from gateway.monitor.recording import Recording
 from gateway.monitor.server import MonitorServer
 from gateway.monitor.standing import Standing, StandingCollector
@@ -35,9 +36,10 @@ def _build(portals: Sequence[Settings]) -> Service:
     stores = open_stores(settings, wait_seconds=STORE_SECONDS)
     sessions = stores.sessions
     trust = TrustStore.load(settings.trust, settings.environment, now)
+    revocation = RevocationLists.of(settings, trust, now)
     standing = Standing(
         sessions=sessions,
-        revocation=RevocationLists.of(settings, trust, now),
+        revocation=revocation,
         sockets=(places.control_socket,),
         clock=system_clock,
         guard=stores.open_guard() if settings.guard.routes else None,
@@ -51,6 +53,7 @@ def _build(portals: Sequence[Settings]) -> Service:
     return MonitorServer(
         standing,
         Recording(sessions, audit, standing, system_clock),
+        Recheck(sessions, revocation, system_clock),
         registries=lambda: (all_processes(places.metrics), own),
         socket=places.monitor_socket,
         port=None if port is None else (settings.monitor.address, port),

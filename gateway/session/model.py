@@ -24,6 +24,8 @@ class EndReason(StrEnum):
     """The card left its reader, or the reader or its service went away."""
     AGENT_ENDED = "agent_ended"
     SCREEN_LOCKED = "screen_locked"
+    CARD_REVOKED = "card_revoked"
+    """The card was revoked, or put on hold, after it had logged in."""
     GUARD = "guard"
     """It did what nobody does in the course of ordinary work."""
     PRESENCE_LOST = "presence_lost"

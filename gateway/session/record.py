@@ -28,8 +28,9 @@ def identity_from_text(text: str) -> VerifiedIdentity:
             **{
                 **members,
                 "card_type": CardKind(members["card_type"]),
-                # JSON has one kind of list; a session of an older version has no such member.
+                # JSON has one kind of list; a session of an older version has no such members.
                 "specialities": tuple(members.get("specialities", ())),
+                "certificate_issuer": members.get("certificate_issuer", ""),
             }
         )
     except (KeyError, TypeError, ValueError) as exc:

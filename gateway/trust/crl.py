@@ -18,7 +18,8 @@ from gateway.errors import LoginRejectedError
 from gateway.identity import RevocationSource
 from gateway.settings import Settings
 from gateway.trust.ask import Ask
-from gateway.trust.list_standing import Standing, find_standing
+from gateway.trust.list_standing import Standing, find_standing, reasons_found
+from gateway.trust.names import is_same
 from gateway.trust.path import ValidChain
 from gateway.trust.revocation_list import RevocationList
 from gateway.trust.revocation_memory import kept_answer, kept_revocation, owner_of
@@ -176,6 +177,26 @@ class RevocationLists:
         )
         return max(sources, key=_WEAKEST_LAST.index)
 
+    def is_revoked(self, owner: str, serial: int, now: datetime) -> bool:
+        """Return whether a card that was good once is revoked or on hold, or its authority is.
+
+        Data that is missing or out of date revokes nobody: it lets nobody in, but somebody who is
+        in had a good card.
+
+        :param owner: :func:`gateway.trust.revocation_memory.owner_of` its issuer.
+        :param now: aware UTC.
+        """
+        self._look(now)
+        issuer = next((each for each in self._issuers if each.owner == owner), None)
+        if issuer is None:
+            return False
+        self._tell(issuer, serial, urgent=False)
+        return self._is_told(issuer, serial, now) or any(
+            self._is_told(above, issuer.authority.serial_number, now)
+            for above in self._issuers
+            if above is not issuer and is_same(above.authority.subject, issuer.authority.issuer)
+        )
+
     def problems(self, now: datetime) -> tuple[str, ...]:
         """Return what an operator has to mend, one English sentence each; nothing if all is well.
 
@@ -279,6 +300,29 @@ class RevocationLists:
         if find_standing(certificate, issuer.authority, newer, now).standing is Standing.GOOD:
             return None
         raise LoginRejectedError(ErrorCode.CERT_REVOKED, f"serial {serial:X} is on hold")
+
+    def _is_told(self, issuer: _Issuer, serial: int, now: datetime) -> bool:
+        """Return whether anything at hand says that the certificate is revoked or on hold."""
+        return (
+            self._is_kept(issuer, serial)
+            or bool(reasons_found(serial, issuer.authority, issuer.lists, now))
+            or self._is_held(issuer, serial, now)
+        )
+
+    def _is_held(self, issuer: _Issuer, serial: int, now: datetime) -> bool:
+        """Return whether the responder's last answer is a hold, and no list of all is newer."""
+        if self._refreshed is None:
+            return False
+        answer = kept_answer(self._refreshed.answers.current, issuer.owner, serial)
+        return (
+            answer is not None
+            and answer.held
+            and not any(
+                each.this_update > answer.this_update and each.is_in_force(now)
+                for each in issuer.lists
+                if each.base_number is None and each.scope is None
+            )
+        )
 
     def _is_within_grace(
         self, certificate: x509.Certificate, issuer: _Issuer, now: datetime

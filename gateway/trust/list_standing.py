@@ -55,40 +55,53 @@ def find_standing(
 
     Source: RFC 5280 §6.3.3.
     """
+    known = tuple(lists)
+    found = reasons_found(certificate.serial_number, issuer, known, now)
+    if found:
+        return Finding(standing=Standing.REVOKED, reason=gravest(found))
+    covered = NO_REASONS
+    for each in known:
+        if each.base_number is None and each.is_in_force(now, overdue=overdue):
+            covered |= each.covers(certificate, issuer)
+    return _GOOD if covered >= ALL_REASONS else _UNKNOWN
+
+
+def reasons_found(
+    serial: int, issuer: x509.Certificate, lists: Iterable[RevocationList], now: datetime
+) -> frozenset[Reason]:
+    """Return why the certificate *serial* is revoked by what *lists* say; nothing if it is not.
+
+    The parameters are those of :func:`find_standing`. Nothing found does not mean good.
+    """
     complete: list[RevocationList] = []
     deltas: list[RevocationList] = []
     for each in lists:
         (complete if each.base_number is None else deltas).append(each)
     found: frozenset[Reason] = frozenset()
-    covered = NO_REASONS
     for base in complete:
-        found |= _listed(certificate, issuer, base, deltas, now)
-        if base.is_in_force(now, overdue=overdue):
-            covered |= base.covers(certificate, issuer)
+        found |= _listed(serial, issuer, base, deltas, now)
     for delta in deltas:
         # Whether it fits a complete list or not: it may always add.
-        added = delta.reasons(certificate, issuer) - {Reason.REMOVE_FROM_CRL}
+        added = delta.reasons(serial, issuer) - {Reason.REMOVE_FROM_CRL}
         if added and (is_permanent(added) or not _is_contained(delta, complete, now)):
             found |= added
-    if found:
-        return Finding(standing=Standing.REVOKED, reason=gravest(found))
-    return _GOOD if covered >= ALL_REASONS else _UNKNOWN
+    return found
 
 
 def _listed(
-    certificate: x509.Certificate,
+    serial: int,
     issuer: x509.Certificate,
     base: RevocationList,
     deltas: Sequence[RevocationList],
     now: datetime,
 ) -> frozenset[Reason]:
     """Return why *base* names the certificate, unless that is a hold which was lifted since."""
-    found = base.reasons(certificate, issuer)
+    found = base.reasons(serial, issuer)
     if not found or is_permanent(found):
         return found
     for delta in deltas:
         lifted = delta.completes(base) and delta.is_in_force(now)
-        if lifted and delta.reasons(certificate, issuer) == {Reason.REMOVE_FROM_CRL}:
+        if lifted and delta.reasons(serial, issuer) == {Reason.REMOVE_FROM_CRL}:
             return frozenset()
     return found
 

@@ -257,15 +257,15 @@ class RevocationList:
         """Return whether the signer's certificate with that number is revoked, and not on hold."""
         return is_permanent(Reason(value[0]) for value in self.tables[_OWN].find(serial))
 
-    def reasons(self, certificate: x509.Certificate, issuer: x509.Certificate) -> frozenset[Reason]:
-        """Return why the list names *certificate*; nothing where it does not.
+    def reasons(self, serial: int, issuer: x509.Certificate) -> frozenset[Reason]:
+        """Return why the list names the certificate *serial*; nothing where it does not.
 
         :param issuer: who issued it.
         """
-        table = self._table(certificate, issuer)
+        table = self.tables.get(_OWN if self._is_direct(issuer) else _owner(issuer.subject))
         if table is None:
             return _NOT_LISTED
-        return frozenset(Reason(value[0]) for value in table.find(certificate.serial_number))
+        return frozenset(Reason(value[0]) for value in table.find(serial))
 
     def covers(
         self, certificate: x509.Certificate, issuer: x509.Certificate
@@ -280,10 +280,6 @@ class RevocationList:
         return covered_reasons(
             certificate, signer=self.authority.subject, direct=direct, scope=self.scope
         )
-
-    def _table(self, certificate: x509.Certificate, issuer: x509.Certificate) -> SerialTable | None:
-        owner = _OWN if self._is_direct(issuer) else _owner(certificate.issuer)
-        return self.tables.get(owner)
 
     def _is_direct(self, issuer: x509.Certificate) -> bool:
         # Nearly always the very same object, which is much quicker to see than equal bytes.

@@ -39,6 +39,7 @@ _TOLD_ENDS: Mapping[EndReason | None, str] = MappingProxyType(
         EndReason.AGENT_ENDED: "login_page.ended_agent_ended",
         EndReason.SCREEN_LOCKED: "login_page.ended_screen_locked",
         EndReason.PRESENCE_LOST: "login_page.ended_presence_lost",
+        EndReason.CARD_REVOKED: "login_page.ended_card_revoked",
         EndReason.GUARD: "login_page.ended_guard",
         EndReason.IDLE: "login_page.ended_idle",
         EndReason.ABSOLUTE: "login_page.ended_absolute",

@@ -5,12 +5,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cps.simulator.chip import SoftwareCard
-from tests.support import cards
+from cps.simulator.personalise import Credential
+from gateway.clock import system_clock
+from gateway.monitor.recheck import RECHECK_SECONDS
+from gateway.trust.crl import LOOK_AGAIN
+from tests.support import cards, pki
 from tests.support.browser import Browser
 from tests.support.pcsc import VirtualReader
 from tests.support.serving import ServedGateway
@@ -63,6 +68,42 @@ def test_a_card_that_is_pulled_out_cuts_all_and_coming_back_restores_nothing(
             time.sleep(2 * HEARTBEAT)
             assert not any(map(is_in, browsers))
             assert is_in(line.log_in())
+    for stream in streams:
+        stream.close()
+
+
+def test_a_card_that_is_revoked_meanwhile_ends_its_sessions_and_opens_none(
+    tmp_path: Path, pcscd: VirtualReader
+) -> None:
+    now, key = system_clock(), cards.authentication_key()
+    certificate = pki.leaf(leaf_key=key, not_before=now - timedelta(days=1))
+    image = cards.image(authentication=Credential(certificate=certificate, key=key))
+    with (
+        whole(tmp_path) as line,
+        pcscd.holding(SoftwareCard(image)),
+        line.gateway(),
+    ):
+        browser = line.log_in()
+        streams = open_all(line, browser)
+        revoked = pki.crl(
+            certificate, number=2, this_update=now, next_update=now + timedelta(days=1)
+        )
+        # As whoever brings lists should: a reader sees the old one or the new one.
+        fresh = tmp_path / "fresh.crl"
+        fresh.write_bytes(pki.der(revoked))
+        began = time.monotonic()
+        fresh.rename(tmp_path / "middle.crl")
+        limit = LOOK_AGAIN.total_seconds() + RECHECK_SECONDS + LIMIT_SECONDS
+        while is_in(browser):
+            assert time.monotonic() - began <= limit
+            time.sleep(0.2)
+        assert max(stream.cut_at() for stream in streams) - began <= limit
+        assert "a été révoquée" in browser.open("/_cps/login").text
+        with pytest.raises(AssertionError):
+            line.log_in()
+        recorded = (tmp_path / "audit.log").read_text(encoding="utf-8")
+        assert '"card_revoked"' in recorded
+        assert '"cert_revoked"' in recorded
     for stream in streams:
         stream.close()
 

@@ -49,6 +49,7 @@ TEST_PERSON = VerifiedIdentity(
     organisation=None,
     organisation_id=None,
     certificate_serial="0A1B2C",
+    certificate_issuer="cd" * 32,
     certificate_sha256="ab" * 32,
     not_after=1_900_000_000,
 )

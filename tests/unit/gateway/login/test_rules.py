@@ -18,6 +18,7 @@ DOCTOR = VerifiedIdentity(
     organisation=None,
     organisation_id=None,
     certificate_serial="01",
+    certificate_issuer="cd" * 32,
     certificate_sha256="00",
     not_after=0,
 )

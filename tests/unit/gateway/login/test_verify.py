@@ -23,6 +23,7 @@ from gateway.login.challenge import Challenge, Nonce
 from gateway.login.rules import AccessRules
 from gateway.login.verify import LoginVerifier
 from gateway.trust.crl import RevocationLists
+from gateway.trust.revocation_memory import owner_of
 from gateway.trust.store import Environment
 from tests.support import pki
 from tests.support.trust import extension, real_der, real_store, refuses, trust_store
@@ -133,6 +134,7 @@ def test_a_doctor_with_a_good_card_is_recognised(verifier: LoginVerifier) -> Non
         organisation=None,
         organisation_id=None,
         certificate_serial="ABC123",
+        certificate_issuer=owner_of(pki.hierarchy().intermediate.certificate),
         certificate_sha256=hashlib.sha256(pki.der(certificate)).hexdigest(),
         not_after=int(certificate.not_valid_after_utc.timestamp()),
         upn_mismatch=None,

@@ -7,13 +7,16 @@ from pathlib import Path
 import aiohttp
 from prometheus_client import CollectorRegistry, Gauge
 
+from gateway.monitor.recheck import Recheck
 from gateway.monitor.recording import Recording
 from gateway.monitor.server import MonitorServer
 from gateway.monitor.standing import Health, Standing
 from gateway.session.memory import MemorySessionStore
 from gateway.settings import SessionSettings
+from gateway.trust.crl import RevocationLists
 from tests.support.gateway_fakes import FakeClock, RecordingAudit
 from tests.support.serving import free_port
+from tests.support.trust import trust_store
 
 
 @dataclass
@@ -50,6 +53,7 @@ def run(
         server = MonitorServer(
             standing,
             Recording(store, RecordingAudit(), standing, clock),
+            Recheck(store, RevocationLists((), trust_store(), grace_until=None), clock),
             registries=lambda: (registry,),
             socket=path,
             port=port,

@@ -178,6 +178,52 @@ def test_a_hold_told_by_the_responder_counts_until_a_newer_list(folder: Revocati
     assert folder.follow().require_good(chain(), pki.NOW) == "list"
 
 
+def is_revoked(folder: RevocationFolder) -> bool:
+    owner = owner_of(pki.hierarchy().intermediate.certificate)
+    return folder.follow().is_revoked(owner, leaf().serial_number, pki.NOW)
+
+
+def test_somebody_who_is_in_is_not_revoked_for_want_of_data(folder: RevocationFolder) -> None:
+    assert not is_revoked(folder)
+    folder.put(CARDS, make_list(**STALE))
+    assert not is_revoked(folder)
+    folder.put(CARDS, b"junk")
+    assert not is_revoked(folder)
+    assert not folder.follow().is_revoked("00" * 32, leaf().serial_number, pki.NOW)
+
+
+@pytest.mark.parametrize("label", [CARDS, CARDS_DELTA])
+def test_somebody_who_is_in_is_revoked_by_any_list(folder: RevocationFolder, label: str) -> None:
+    kind = ListOptions(base_number=10) if label == CARDS_DELTA else ListOptions()
+    kind["number"] = 12
+    folder.put(label, make_list(entry(leaf(), STOLEN), **kind))
+    assert is_revoked(folder)
+
+
+def test_somebody_who_is_in_is_revoked_with_the_authority(folder: RevocationFolder) -> None:
+    middle, root = pki.hierarchy().intermediate.certificate, pki.hierarchy().root
+    folder.put(AUTHORITIES, make_list(entry(middle, STOLEN), issuer=root))
+    assert is_revoked(folder)
+
+
+def test_somebody_who_is_in_is_revoked_by_what_is_kept(folder: RevocationFolder) -> None:
+    folder.put_revoked(leaf().serial_number)
+    assert is_revoked(folder)
+
+
+def test_somebody_who_is_in_is_on_hold_until_a_newer_list(folder: RevocationFolder) -> None:
+    folder.put_answers({leaf().serial_number: answer()})
+    assert not is_revoked(folder)
+    folder.put_answers({leaf().serial_number: answer(held=True)})
+    assert is_revoked(folder)
+    newer = ListOptions(number=11, this_update=pki.NOW - HOUR / 4)
+    over = ListOptions(next_update=pki.NOW - HOUR / 8)
+    folder.put(CARDS, make_list(**(newer | over)))
+    assert is_revoked(folder), "a list that is over says nothing"
+    folder.put(CARDS, make_list(**newer))
+    assert not is_revoked(folder)
+
+
 def test_a_list_of_the_same_moment_does_not_end_a_hold(folder: RevocationFolder) -> None:
     folder.put_answers({leaf().serial_number: answer(held=True)})
     folder.put(CARDS, make_list(number=11, this_update=pki.NOW - HOUR / 2))
