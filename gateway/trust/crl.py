@@ -181,7 +181,7 @@ class RevocationLists:
         """Return whether a card that was good once is revoked or on hold, or its authority is.
 
         Data that is missing or out of date revokes nobody: it lets nobody in, but somebody who is
-        in had a good card.
+        in had a good card. The refresher is told nothing; the login did that.
 
         :param owner: :func:`gateway.trust.revocation_memory.owner_of` its issuer.
         :param now: aware UTC.
@@ -190,7 +190,6 @@ class RevocationLists:
         issuer = next((each for each in self._issuers if each.owner == owner), None)
         if issuer is None:
             return False
-        self._tell(issuer, serial, urgent=False)
         return self._is_told(issuer, serial, now) or any(
             self._is_told(above, issuer.authority.serial_number, now)
             for above in self._issuers
